@@ -1,0 +1,95 @@
+"""The language of Lockstep: what a process is written with.
+
+A program is a tree of processes. Each has a private heap and talks to its parent and its direct children alone, only
+when they have stopped, by three system calls: PUT copies values in (and starts), GET copies out, RET stops and waits.
+So its result depends on its inputs alone. Pure: no event loop, no I/O, no clock; `runtime` runs it.
+
+    from actors import Process, Root
+
+    class Square(Process):
+        async def run(self):
+            self.heap["y"] = self.heap["x"] ** 2
+
+    class Squares(Root):
+        async def run(self):
+            await self.put("a", {"x": self.heap["block", "x"]}, program=Square, start=True)
+            return await self.get("a", "y")
+"""
+
+from actors.changes import Change, Changes
+from actors.errors import (
+    BlockFailed,
+    BlockUnknown,
+    CallRefused,
+    ChildFailed,
+    CodecError,
+    ForeignAwait,
+    InputError,
+    KernelBug,
+    KeyRefused,
+    LimitExceeded,
+    LockstepError,
+    MergeConflict,
+    MissingKey,
+    NoSuchChild,
+    OutOfGas,
+    ProgramError,
+    ReplayDiverged,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    StoreFormat,
+    StoreMismatch,
+    ValueRefused,
+    VerifyFailed,
+)
+from actors.heap import Heap
+from actors.keys import Key, Name, Path
+from actors.merge import add
+from actors.process import Process, Root
+from actors.region import Region, View
+from actors.trap import Trap, TrapKind
+from actors.values import ABSENT, codec, freeze
+
+__all__ = [
+    "ABSENT",
+    "BlockFailed",
+    "BlockUnknown",
+    "CallRefused",
+    "Change",
+    "Changes",
+    "ChildFailed",
+    "CodecError",
+    "ForeignAwait",
+    "Heap",
+    "InputError",
+    "KernelBug",
+    "Key",
+    "KeyRefused",
+    "LimitExceeded",
+    "LockstepError",
+    "MergeConflict",
+    "MissingKey",
+    "Name",
+    "NoSuchChild",
+    "OutOfGas",
+    "Path",
+    "Process",
+    "ProgramError",
+    "Region",
+    "ReplayDiverged",
+    "Root",
+    "StoreBusy",
+    "StoreDamaged",
+    "StoreError",
+    "StoreFormat",
+    "StoreMismatch",
+    "Trap",
+    "TrapKind",
+    "ValueRefused",
+    "VerifyFailed",
+    "View",
+    "add",
+    "codec",
+    "freeze",
+]

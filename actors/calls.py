@@ -1,0 +1,71 @@
+"""The system calls as data: what a process yields to the kernel, and what it may get back. The contract on one page.
+
+PUT     in this order: check → find the child, or create it → wait until it is stopped → set its program (which resets
+        its control state to the top of `run`) → delete keys and regions → copy values → on `start`: take its snapshot,
+        fill its meter, set it running.
+GET     check → find (an absent child is an error) → wait until it is stopped → raise if it failed → copy out: one
+        value, several, a region by reference, or the changes since its snapshot.
+RET     stop, and wait for the parent; gives what the parent put meanwhile.
+SNAPSHOT  the root's alone: close the block; gives the next block's input.
+STATUS  find → wait → tell the trap, without raising.
+DROP    find → end the child and its subtree at once, running or not.
+
+Every check comes before any effect; a refused call changes nothing. The kernel answers by sending a value back, or by
+throwing one of `actors.errors`. A call carries encoded keys and checked values: what was checked where the program
+stands is never checked again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from actors.memory import Slot
+from actors.region import Region, View
+
+if TYPE_CHECKING:
+    from actors.keys import Name
+    from actors.process import Process
+
+#: A key and what is copied there: a slot, or a view to be mounted.
+Copied: TypeAlias = tuple[bytes, Slot | View]
+#: A key or a region to delete, encoded: the prefix, low and high; (key, None, None, True) for a single key.
+Deleted: TypeAlias = tuple[bytes, bytes | None, bytes | None, bool]
+
+
+class Put(NamedTuple):
+    child: Name
+    values: tuple[Copied, ...]
+    program: type[Process] | None
+    delete: tuple[Deleted, ...]
+    start: bool
+    gas: int | None
+
+
+class Get(NamedTuple):
+    child: Name
+    #: Encoded keys and regions, in the order asked for; none: the changes since the snapshot.
+    wanted: tuple[bytes | Region, ...]
+
+
+class Ret(NamedTuple):
+    pass
+
+
+class Snapshot(NamedTuple):
+    data: Slot
+    #: Where the next block's input goes, encoded; None for the class's own.
+    region: bytes | None
+
+
+class Status(NamedTuple):
+    child: Name
+
+
+class Drop(NamedTuple):
+    child: Name
+
+
+Call: TypeAlias = Put | Get | Ret | Snapshot | Status | Drop
+
+#: The types of system calls; whatever else a process yields is none.
+CALLS: Final = frozenset({Put, Get, Ret, Snapshot, Status, Drop})

@@ -1,0 +1,120 @@
+"""Changes: in what one state of a heap differs from another, key by key, in key order.
+
+They are kept either as the written keys that the working set knows of, or as two trees whose difference is walked when
+it is asked for: so a region of a million entries, mounted by reference, is a change that costs a reference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from actors.errors import MissingKey
+from actors.keys import Key, decode_key, encode_key, plain
+from actors.memory import Formed, Slot, form_of, same_slot, value_of
+from actors.nodes import from_cell
+from actors.region import Region
+from actors.tree import EMPTY, Tree
+from actors.values import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Change(NamedTuple):
+    """One key whose value differs; on a side where it is absent stands `ABSENT`."""
+
+    key: Key
+    old: Any
+    new: Any
+
+
+class Changes:
+    """In what a heap differs from an earlier state of it. Frozen; iterates over `Change`s in key order."""
+
+    __slots__ = ("_after", "_before", "_known")
+
+    def __init__(
+        self,
+        known: list[tuple[bytes, Slot, Slot]] | None = None,
+        before: Tree = EMPTY,
+        after: Tree = EMPTY,
+    ) -> None:
+        #: What differs, by encoded key; None until it has been walked.
+        self._known = None if known is None else [entry for entry in known if not same_slot(entry[1], entry[2])]
+        self._before = before
+        self._after = after
+
+    def slots(self) -> list[tuple[bytes, Slot, Slot]]:
+        """Return (encoded key, old slot, new slot) in key order, for the machine."""
+        if self._known is None:
+            self._known = [(key, _slot(old), _slot(new)) for key, old, new in self._before.difference(self._after)]
+        return self._known
+
+    def trees(self) -> tuple[Tree, Tree]:
+        """Return two trees whose difference these changes are, for the journal."""
+        if self._known is not None and self._before is EMPTY and self._after is EMPTY:
+            self._before = EMPTY.update((key, form_of(old)) for key, old, _ in self._known if old is not ABSENT)
+            self._after = EMPTY.update((key, form_of(new)) for key, _, new in self._known if new is not ABSENT)
+        return self._before, self._after
+
+    def within(self, region: Region | Key) -> Changes:
+        """Return those whose keys lie in a region. The keys stay whole."""
+        named = Region.of(region)
+        prefix = encode_key(named.prefix)
+        low, high = named.bounds()
+        size = len(prefix)
+        return Changes(
+            [
+                entry
+                for entry in self.slots()
+                if entry[0].startswith(prefix)
+                and (low is None or entry[0][size:] >= low)
+                and (high is None or entry[0][size:] < high)
+            ]
+        )
+
+    def __iter__(self) -> Iterator[Change]:
+        for key, old, new in self.slots():
+            yield Change(plain(decode_key(key)), value_of(old), value_of(new))
+
+    def __len__(self) -> int:
+        return len(self.slots())
+
+    def __bool__(self) -> bool:
+        return bool(self.slots())
+
+    def __contains__(self, key: Key) -> bool:
+        form = encode_key(key)
+        return any(entry[0] == form for entry in self.slots())
+
+    def __getitem__(self, key: Key) -> Any:
+        """Return the new value of a changed key, ABSENT if it was deleted. Raises MissingKey if it did not change."""
+        form = encode_key(key)
+        for entry in self.slots():
+            if entry[0] == form:
+                return value_of(entry[2])
+        raise MissingKey("these changes", repr(key))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Changes):
+            return NotImplemented
+        mine, theirs = self.slots(), other.slots()
+        return len(mine) == len(theirs) and all(
+            a[0] == b[0] and same_slot(a[1], b[1]) and same_slot(a[2], b[2]) for a, b in zip(mine, theirs, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = [f"{change.key!r}: {change.old!r} → {change.new!r}" for _, change in zip(range(8), self, strict=False)]
+        return f"<Changes {', '.join(shown)}{', …' if len(self) > 8 else ''}>"
+
+
+def _slot(cell: bytes | None) -> Slot:
+    return ABSENT if cell is None else Formed(from_cell(cell))
+
+
+def changes_of(memory: Any) -> Changes:
+    """Return in what a memory differs from its snapshot. O(changes)."""
+    known = memory.changed()
+    return Changes(known) if known is not None else Changes(None, memory.snapshot(), memory.fold())

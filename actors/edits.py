@@ -1,0 +1,352 @@
+"""Edits of the heap's tree: functions that take edges and give back edges, sharing every node they do not touch.
+
+An *edge* is a place in a tree: the label above a node, and the node. All of these go down to where something changes,
+keeping the branches on the way open on a stack of their own, and climb back, closing each into a new branch, or into a
+bucket where too little is left, or into nothing. A branch that nothing changed is closed into itself: a change that
+changes nothing (the same bytes again, a delete of what is absent) gives back the very same nodes, because what is
+stored must equal what is reachable. None of them recurses, so that the deepest tree that the key limit allows takes no
+more of Python's stack than a flat one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from actors.limits import BUCKET_ENTRIES_MAX
+from actors.nodes import NIBBLES, Edge, Node, branch, bucket
+from actors.walks import common_length, kid_of, load, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NOTHING: Final[Edge] = (b"", None)
+
+
+def _all_entries(label: bytes, node: Node | None) -> dict[bytes, bytes]:
+    """Return all cells below an edge by path, for edges with few entries."""
+    return dict(walk(label, node, b"", None, False))
+
+
+def _prefixed(prefix: bytes, entries: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    return {prefix + path: cell for path, cell in entries.items()} if prefix else dict(entries)
+
+
+def _settle(label: bytes, count: int, kids: list[Node | None], labels: dict[int, bytes], value: bytes | None) -> Edge:
+    """Return the canonical edge for what may have become too small to be a branch."""
+    if count == 0:
+        return _NOTHING
+    if count <= BUCKET_ENTRIES_MAX:
+        entries = {} if value is None else {label: value}
+        for i, kid in enumerate(kids):
+            if kid is not None:
+                entries.update(_all_entries(label + bytes((i,)) + labels.get(i, b""), kid))
+        return b"", bucket(entries)
+    if value is None:
+        present = [i for i, kid in enumerate(kids) if kid is not None]
+        if len(present) == 1:
+            only = present[0]
+            return label + bytes((only,)) + labels.get(only, b""), kids[only]
+    return label, branch(count, kids, labels, value)
+
+
+class _Open:
+    """A branch being remade by `update`: which edits go to which child, and what came back so far."""
+
+    __slots__ = ("changed", "count", "edits", "groups", "kids", "label", "labels", "node", "position", "value")
+
+    def __init__(self, label: bytes, node: Node | None, edits: list[tuple[bytes, bytes | None]], position: int) -> None:
+        self.label = label
+        #: The branch as it was; None where there was none.
+        self.node = node
+        self.edits = edits
+        #: Where in the edits' paths the children's nibbles are.
+        self.position = position
+        self.changed = node is None
+        self.count = 0 if node is None else node.count
+        self.kids: list[Node | None] = [None] * NIBBLES if node is None else list(node.kids)  # type: ignore[arg-type]
+        self.labels = {} if node is None or not node.labels else dict(node.labels)
+        self.value = None if node is None else node.value
+        #: (nibble, first edit, edit behind the last), the next one last.
+        self.groups: list[tuple[int, int, int]] = []
+
+    def split(self, low: int, high: int) -> None:
+        """Deal the edits low … high out: the own value at once, the rest into groups."""
+        edits, position = self.edits, self.position
+        if low < high and len(edits[low][0]) == position:
+            cell = edits[low][1]
+            if cell != self.value:
+                self.count += (cell is not None) - (self.value is not None)
+                self.value = cell
+                self.changed = True
+            low += 1
+        groups = self.groups
+        while low < high:
+            nibble = edits[low][0][position]
+            end = low + 1
+            if end < high and edits[end][0][position] == nibble:
+                if edits[high - 1][0][position] == nibble:
+                    end = high
+                else:
+                    while edits[end][0][position] == nibble:
+                        end += 1
+            groups.append((nibble, low, end))
+            low = end
+        groups.reverse()
+
+    def take(self, nibble: int, edge: Edge) -> None:
+        """Put what became of a child in its place."""
+        label, new = edge
+        old = self.kids[nibble]
+        if new is old and label == self.labels.get(nibble, b""):
+            return
+        self.changed = True
+        self.count += (0 if new is None else new.count) - (0 if old is None else old.count)
+        self.kids[nibble] = new
+        if label:
+            self.labels[nibble] = label
+        else:
+            self.labels.pop(nibble, None)
+
+    def close(self) -> Edge:
+        if not self.changed:
+            return self.label, self.node
+        if self.count > BUCKET_ENTRIES_MAX and (self.node is not None or self.value is not None):
+            # The common case of `_settle`, without looking for an only child unless some child has gone.
+            kids = self.kids
+            if self.value is not None or kids.count(None) < NIBBLES - 1:
+                return self.label, branch(self.count, kids, self.labels, self.value)
+        return _settle(self.label, self.count, self.kids, self.labels, self.value)
+
+
+def update(label: bytes, node: Node | None, edits: list[tuple[bytes, bytes | None]]) -> Edge:
+    """Fold edits (path, cell or None to delete; sorted, each path once) into what is below an edge."""
+    stack: list[tuple[_Open, int]] = []
+    low, high, position = 0, len(edits), 0
+    while True:
+        # Go down with the edits low … high, whose paths agree up to `position`, until a result is there at once.
+        edge: Edge | None = None
+        if node is None or node.kids is None:
+            entries = {} if node is None else load(node).entries
+            if entries is not None:
+                edge, left = _update_bucket(node, entries, edits, low, high, position)
+                if edge is None:
+                    edits, low, high, position = left, 0, len(left), 0
+                    shared = common_length(left[0][0], left[-1][0])
+                    opened = _Open(left[0][0][:shared], None, left, shared)
+                    opened.split(low, high)
+        if edge is None and node is not None and node.kids is not None:
+            low, high, label, node = _reach(label, node, edits, low, high, position)
+            opened = _Open(label, node, edits, position + len(label))
+            opened.split(low, high)
+        # Climb: give results to the open branches until one of them has another child to go down to.
+        while True:
+            if edge is not None:
+                if not stack:
+                    return edge
+                opened, nibble = stack.pop()
+                opened.take(nibble, edge)
+            if opened.groups:
+                nibble, low, high = opened.groups.pop()
+                stack.append((opened, nibble))
+                edits, position = opened.edits, opened.position + 1
+                label, node = opened.labels.get(nibble, b""), opened.kids[nibble]
+                break
+            edge = opened.close()
+
+
+def _update_bucket(
+    node: Node | None,
+    entries: Mapping[bytes, bytes],
+    edits: list[tuple[bytes, bytes | None]],
+    low: int,
+    high: int,
+    position: int,
+) -> tuple[Edge | None, list[tuple[bytes, bytes | None]]]:
+    """Return the edge that edits make of a bucket, or the entries of the branch that it has to become."""
+    made = dict(entries)
+    changed = False
+    for path, cell in edits[low:high]:
+        rest = path[position:]
+        if cell is None:
+            changed = made.pop(rest, None) is not None or changed
+        elif made.get(rest) != cell:
+            made[rest] = cell
+            changed = True
+    if not changed:
+        return (b"", node), []
+    if len(made) <= BUCKET_ENTRIES_MAX:
+        return (b"", bucket(made) if made else None), []
+    return None, sorted(made.items())
+
+
+def _reach(
+    label: bytes, node: Node, edits: list[tuple[bytes, bytes | None]], low: int, high: int, position: int
+) -> tuple[int, int, bytes, Node]:
+    """Make the branch at the end of `label` one that all inserting edits pass through; leave out idle deletes."""
+    if not label:
+        return low, high, label, node
+    # The edits are sorted: of those that insert, the first or the last leaves the label soonest.
+    end = position + len(label)
+    first = next((path for path, cell in edits[low:high] if cell is not None), None)
+    last = next((path for path, cell in reversed(edits[low:high]) if cell is not None), None)
+    shared = min(
+        [common_length(path[position:end], label) for path in (first, last) if path is not None], default=len(label)
+    )
+    if shared < len(label):
+        kids: list[Node | None] = [None] * NIBBLES
+        kids[label[shared]] = node
+        rest = label[shared + 1 :]
+        node = branch(node.count, kids, {label[shared]: rest} if rest else {}, None)
+        label = label[:shared]
+        end = position + shared
+    # What still does not pass is a delete of something absent; the rest is one run.
+    while low < high and edits[low][0][position:end] != label:
+        low += 1
+    while low < high and edits[high - 1][0][position:end] != label:
+        high -= 1
+    return low, high, label, node
+
+
+def graft(label: bytes, node: Node | None, prefix: bytes, new: Edge) -> Edge:
+    """Put `new` in place of everything at and below `prefix`."""
+    stack: list[tuple[_Open, int]] = []
+    while True:
+        if node is None or load(node).entries is not None:
+            edge = _graft_bucket({} if node is None else node.entries or {}, prefix, new)
+            break
+        if label.startswith(prefix):
+            edge = _under(prefix, new)
+            break
+        if prefix.startswith(label):
+            opened = _Open(label, node, [], 0)
+            nibble = prefix[len(label)]
+            stack.append((opened, nibble))
+            prefix = prefix[len(label) + 1 :]
+            label, node = kid_of(node, nibble)
+            continue
+        if new[1] is None:
+            edge = (label, node)
+            break
+        shared = common_length(label, prefix)
+        opened = _Open(label[:shared], None, [], 0)
+        opened.take(label[shared], (label[shared + 1 :], node))
+        opened.take(prefix[shared], _under(prefix[shared + 1 :], new))
+        edge = opened.close()
+        break
+    return _climb(stack, edge)
+
+
+def _under(prefix: bytes, edge: Edge) -> Edge:
+    """Return an edge as it stands below a further prefix."""
+    label, node = edge
+    if node is None:
+        return _NOTHING
+    if node.count <= BUCKET_ENTRIES_MAX:
+        return (b"", bucket(_prefixed(prefix, load(node).entries or {}))) if prefix else edge
+    return prefix + label, node
+
+
+def _graft_bucket(entries: Mapping[bytes, bytes], prefix: bytes, new: Edge) -> Edge:
+    kept = {path: cell for path, cell in entries.items() if not path.startswith(prefix)}
+    label, node = _under(prefix, new)
+    if node is None:
+        return (b"", bucket(kept)) if kept else _NOTHING
+    if node.count <= BUCKET_ENTRIES_MAX:
+        kept.update(load(node).entries or {})
+        if len(kept) <= BUCKET_ENTRIES_MAX:
+            return b"", bucket(kept)
+        return update(b"", None, sorted(kept.items()))
+    return update(label, node, sorted(kept.items())) if kept else (label, node)
+
+
+def extract(label: bytes, node: Node | None, prefix: bytes) -> Edge:
+    while node is not None:
+        if load(node).entries is not None:
+            size = len(prefix)
+            assert node.entries is not None
+            found = {path[size:]: cell for path, cell in node.entries.items() if path.startswith(prefix)}
+            if len(found) == node.count and not size:
+                return b"", node
+            return (b"", bucket(found)) if found else _NOTHING
+        if label.startswith(prefix):
+            return label[len(prefix) :], node
+        if not prefix.startswith(label):
+            return _NOTHING
+        nibble = prefix[len(label)]
+        prefix = prefix[len(label) + 1 :]
+        label, node = kid_of(node, nibble)
+    return _NOTHING
+
+
+def cut(label: bytes, node: Node | None, bound: bytes, keep_high: bool) -> Edge:
+    """Keep the entries at and above `bound`, or those below it."""
+    stack: list[tuple[_Open, int]] = []
+    while True:
+        if node is None:
+            edge = _NOTHING
+            break
+        if load(node).entries is not None:
+            assert node.entries is not None
+            kept = {path: cell for path, cell in node.entries.items() if (path >= bound) is keep_high}
+            edge = (b"", node) if len(kept) == node.count else (b"", bucket(kept)) if kept else _NOTHING
+            break
+        if not bound.startswith(label) or len(bound) == len(label):
+            edge = (label, node) if (label >= bound) is keep_high else _NOTHING
+            break
+        nibble = bound[len(label)]
+        opened = _Open(label, node, [], 0)
+        if keep_high and opened.value is not None:
+            opened.value, opened.count, opened.changed = None, opened.count - 1, True
+        for i in range(nibble) if keep_high else range(nibble + 1, NIBBLES):
+            opened.take(i, _NOTHING)
+        stack.append((opened, nibble))
+        bound = bound[len(label) + 1 :]
+        label, node = kid_of(node, nibble)
+    return _climb(stack, edge)
+
+
+def join(one: Edge, other: Edge) -> Edge:
+    """Put two edges together, all of whose paths in `one` are below all of those in `other`."""
+    stack: list[tuple[_Open, int]] = []
+    while True:
+        (label, node), (label_b, node_b) = one, other
+        if node is None or node_b is None:
+            edge = other if node is None else one
+            break
+        if load(node).kids is None or load(node_b).kids is None:
+            few, many = (one, other) if load(node).kids is None else (other, one)
+            assert few[1] is not None
+            edge = update(*many, sorted((few[1].entries or {}).items()))
+            break
+        shared = common_length(label, label_b)
+        if shared == len(label):
+            # Only one child of `one` can have anything of `other` beside it: the last.
+            opened, nibble = _Open(label, node, [], 0), label_b[shared] if shared < len(label_b) else -1
+            if nibble < 0:
+                assert node_b.kids is not None and node_b.value is None
+                nibble = next(i for i in range(NIBBLES) if node_b.kids[i] is not None)
+                for i in range(nibble + 1, NIBBLES):
+                    opened.take(i, kid_of(node_b, i) if node_b.kids[i] is not None else _NOTHING)
+                other = kid_of(node_b, nibble)
+            else:
+                other = (label_b[shared + 1 :], node_b)
+            one = (opened.labels.get(nibble, b""), opened.kids[nibble])
+        elif shared == len(label_b):
+            opened, nibble = _Open(label_b, node_b, [], 0), label[shared]
+            one, other = (label[shared + 1 :], node), kid_of(node_b, nibble)
+        else:
+            opened = _Open(label[:shared], None, [], 0)
+            opened.take(label[shared], (label[shared + 1 :], node))
+            nibble = label_b[shared]
+            one, other = _NOTHING, (label_b[shared + 1 :], node_b)
+        stack.append((opened, nibble))
+    return _climb(stack, edge)
+
+
+def _climb(stack: list[tuple[_Open, int]], edge: Edge) -> Edge:
+    """Hand a result up through the branches that were opened on the way down."""
+    while stack:
+        opened, nibble = stack.pop()
+        opened.take(nibble, edge)
+        edge = opened.close()
+    return edge

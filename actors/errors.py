@@ -1,0 +1,302 @@
+"""The tree of errors. An error says whose fault it is, names the thing and the place, and says how to mend it.
+
+    LockstepError
+    ├── ProgramError                  the program's mistake; raised inside the process, which may catch it
+    │   ├── ValueRefused              a value that has no place in a heap
+    │   ├── KeyRefused                a key that has no place in a heap
+    │   ├── MissingKey                no such key in that heap (also a KeyError)
+    │   ├── NoSuchChild               GET, status or drop of a child that does not exist
+    │   ├── CallRefused               a system call that the contract does not allow there
+    │   ├── ForeignAwait              an await on something that is not a system call
+    │   ├── LimitExceeded             one of actors.limits
+    │   └── MergeConflict             a three-way merge that nobody said how to settle
+    ├── ChildFailed                   what a parent sees of a child that trapped
+    │   └── OutOfGas                  ... because its meter was empty
+    ├── BlockFailed                   the root trapped: the block was not made, the head stays
+    ├── ReplayDiverged                a program did not do again what its journal says it did
+    ├── VerifyFailed                  a block, executed again, gave another result
+    ├── BlockUnknown                  no such block is kept
+    ├── CodecError                    bytes that are not a canonical encoding
+    ├── InputError                    the caller's input: a file, a line, an argument
+    └── StoreError                    the store
+        ├── StoreBusy                 another process (or runtime) has it open
+        ├── StoreMismatch             it belongs to another root program or genesis
+        ├── StoreFormat               it is of another format, or no store at all
+        └── StoreDamaged              what is in it is not what was put there
+
+    KernelBug                         not a LockstepError: a rule of the machine itself is broken; please report it
+
+What a process can see of an error is the same on every machine, so the text of those that are raised inside a process
+is made of their fields alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class LockstepError(Exception):
+    """The base of every error that Lockstep raises on purpose."""
+
+    #: A stable name for the kind of error, for scripts and for search engines.
+    code: ClassVar[str] = "lockstep"
+
+
+class ProgramError(LockstepError):
+    """A program's mistake. It is raised where the mistake is, inside the process, and may be caught there."""
+
+    code = "program"
+
+
+class ValueRefused(ProgramError, TypeError):
+    """A value that cannot stand in a heap. The message has its type and the path to it inside the whole value."""
+
+    code = "value-refused"
+
+
+class KeyRefused(ProgramError, TypeError):
+    """A key that is not a str, an int, bytes or a tuple of them."""
+
+    code = "key-refused"
+
+
+class MissingKey(ProgramError, KeyError):
+    """A key that is not in the heap.
+
+    Args:
+        place: the path of the process whose heap it is, as printed.
+        key: the key, as printed.
+    """
+
+    code = "missing-key"
+
+    def __init__(self, place: str, key: str) -> None:
+        super().__init__(place, key)
+        self.place = place
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"no key {self.key} in the heap of {self.place}; use get(key, default) or `in` where it may be absent"
+
+
+class NoSuchChild(ProgramError, LookupError):
+    """A child that does not exist. GET, status and drop never create one; PUT does.
+
+    Args:
+        place: the path of the calling process, as printed.
+        name: the child's name.
+        known: the first names of the children that there are, in order.
+        more: how many more there are.
+    """
+
+    code = "no-such-child"
+
+    def __init__(self, place: str, name: str | int, known: Sequence[str | int], more: bool) -> None:
+        super().__init__(place, name, tuple(known), more)
+        self.place = place
+        self.name = name
+        self.known = tuple(known)
+        self.more = more
+
+    def __str__(self) -> str:
+        names = ", ".join(repr(name) for name in self.known) + (", …" if self.more else "")
+        has = f"it has {names}" if self.known else "it has none"
+        return f"{self.place} has no child {self.name!r} ({has}); create it with put({self.name!r}, program=…)"
+
+
+class CallRefused(ProgramError):
+    """A system call that the contract does not allow there. Nothing was changed by it."""
+
+    code = "call-refused"
+
+
+class ForeignAwait(ProgramError):
+    """A process awaited something that is not a system call of its own."""
+
+    code = "foreign-await"
+
+
+class LimitExceeded(ProgramError):
+    """One of the limits in `actors.limits`."""
+
+    code = "limit"
+
+
+class MergeConflict(ProgramError):
+    """Keys that both sides changed since the snapshot. The caller's heap is as it was before the merge.
+
+    Args:
+        place: where the merge was asked for, as printed.
+        conflicts: for every key, in order: (key, the snapshot's value, the caller's, the child's); a side on which the
+            key is absent has `actors.ABSENT`.
+    """
+
+    code = "merge-conflict"
+
+    def __init__(self, place: str, conflicts: Sequence[tuple[Any, Any, Any, Any]]) -> None:
+        super().__init__(place, tuple(conflicts))
+        self.place = place
+        self.conflicts = tuple(conflicts)
+
+    def __str__(self) -> str:
+        lines = [
+            f"  {key!r}: was {base!r}, here {ours!r}, in the child {theirs!r}"
+            for key, base, ours, theirs in self.conflicts[:20]
+        ]
+        if len(self.conflicts) > 20:
+            lines.append(f"  … and {len(self.conflicts) - 20} more")
+        head = f"merge into {self.place}: {len(self.conflicts)} key(s) changed on both sides since the snapshot"
+        return "\n".join([head, *lines, "pass resolve= to say how such keys are settled; nothing was merged"])
+
+
+class ChildFailed(LockstepError):
+    """A child trapped and went back, with its subtree, to the snapshot of its last start.
+
+    Raised by GET until the parent starts the child again, gives it another program or drops it. It has only what is
+    the same on every machine.
+
+    Args:
+        path: the child's path, as printed.
+        error: the class name of the exception that ended it.
+        gas: what the failed activation used.
+    """
+
+    code = "child-failed"
+    kind: ClassVar[str] = "failed"
+
+    def __init__(self, path: str, error: str, gas: int) -> None:
+        super().__init__(path, error, gas)
+        self.path = path
+        self.error = error
+        self.gas = gas
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} failed with {self.error} and is back at its snapshot; "
+            "start it again with put(…, start=True), change it first, or drop it"
+        )
+
+
+class OutOfGas(ChildFailed):
+    """A child's meter ran empty."""
+
+    code = "out-of-gas"
+    kind = "out of gas"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} ran out of gas after {self.gas} and is back at its snapshot; "
+            "start it again with put(…, start=True, gas=more), or drop it"
+        )
+
+
+class BlockFailed(LockstepError):
+    """The root trapped, so there is no such block: nothing of it was kept and the head is what it was.
+
+    `__cause__` is the root's own exception with its traceback; where that is a ChildFailed, its cause is the child's.
+
+    Args:
+        number: the number that the block would have had.
+        error: the class name of the root's exception.
+        detail: its message, for people.
+    """
+
+    code = "block-failed"
+
+    def __init__(self, number: int, error: str, detail: str) -> None:
+        super().__init__(number, error, detail)
+        self.number = number
+        self.error = error
+        self.detail = detail
+
+    def __str__(self) -> str:
+        said = f": {self.detail}" if self.detail else ""
+        return f"block {self.number} was not made, the head stays: the root failed with {self.error}{said}"
+
+
+class ReplayDiverged(LockstepError):
+    """A program did not repeat what its journal says that it did, so it cannot be restored."""
+
+    code = "replay-diverged"
+
+
+class VerifyFailed(LockstepError):
+    """A block, executed again from the store, did not give what the store says.
+
+    Args:
+        number: the block's number.
+        path: the path of the first process that differs, as printed.
+        key: what differs in it.
+        expected: what the store has.
+        got: what the execution gave.
+        hint: a likely reason, for people.
+    """
+
+    code = "verify-failed"
+
+    def __init__(self, number: int, path: str, key: str, expected: str, got: str, hint: str) -> None:
+        super().__init__(number, path, key, expected, got, hint)
+        self.number = number
+        self.path = path
+        self.key = key
+        self.expected = expected
+        self.got = got
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"block {self.number}, process {self.path}, {self.key}: expected {self.expected}, got {self.got}. {self.hint}"
+
+
+class BlockUnknown(LockstepError, LookupError):
+    """No such block is kept."""
+
+    code = "block-unknown"
+
+
+class CodecError(LockstepError, ValueError):
+    """Bytes that are not the canonical encoding of anything."""
+
+    code = "codec"
+
+
+class InputError(LockstepError, ValueError):
+    """Something that the caller handed in: an argument, a file, a line of it."""
+
+    code = "input"
+
+
+class StoreError(LockstepError):
+    """The store could not do what was asked. What it held before, it still holds."""
+
+    code = "store"
+
+
+class StoreBusy(StoreError):
+    """Another process, or another runtime in this one, has the store open."""
+
+    code = "store-busy"
+
+
+class StoreMismatch(StoreError):
+    """The store belongs to another root program, or began from another genesis."""
+
+    code = "store-mismatch"
+
+
+class StoreFormat(StoreError):
+    """The file is of another format version, or is no Lockstep store at all."""
+
+    code = "store-format"
+
+
+class StoreDamaged(StoreError):
+    """What is in the store is not what was put there."""
+
+    code = "store-damaged"
+
+
+class KernelBug(RuntimeError):
+    """A rule of the machine itself is broken. Not a LockstepError: no program and no input may cause it."""

@@ -1,0 +1,118 @@
+"""The heap as a program sees it: its private, ordered, persistent map, and its only memory.
+
+Reads and writes are those of an ordinary dict; what is written is frozen and checked at once, and an assignment of a
+`View` mounts that region, by reference, in place of everything under the key. The machine behind it is
+`actors.memory`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from actors.errors import MissingKey
+from actors.keys import Key, encode_key, path_text
+from actors.memory import Formed, Memory, slot_at
+from actors.region import OrderedMap, Region, View
+from actors.values import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from actors.keys import Path
+    from actors.tree import Tree
+
+
+class Heap(OrderedMap):
+    """A process's heap."""
+
+    __slots__ = ("_memory", "_path")
+
+    def __init__(self, memory: Memory, path: Path = ()) -> None:
+        self._memory = memory
+        self._path = path
+
+    @property
+    def memory(self) -> Memory:
+        """The memory behind it, for the machine."""
+        return self._memory
+
+    def _tree(self) -> Tree:
+        return self._memory.fold()
+
+    def _place(self) -> str:
+        return path_text(self._path)
+
+    def __getitem__(self, key: Key) -> Any:
+        """Return the value of a key. Raises MissingKey."""
+        slot = self._memory.read(encode_key(key))
+        if type(slot) is Formed:
+            return slot.value
+        if slot is ABSENT:
+            raise MissingKey(self._place(), repr(key))
+        return slot
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        """Return the value of a key, or `default` where there is none."""
+        slot = self._memory.read(encode_key(key))
+        if type(slot) is Formed:
+            return slot.value
+        return default if slot is ABSENT else slot
+
+    def __contains__(self, key: Key) -> bool:
+        return self._memory.read(encode_key(key)) is not ABSENT
+
+    def __setitem__(self, key: Key, value: Any) -> None:
+        """Set a key, or mount a region by reference in place of everything under the key.
+
+        Raises:
+            ValueRefused, KeyRefused, LimitExceeded: the heap is as it was.
+        """
+        form = encode_key(key)
+        if type(value) is View:
+            self._memory.mount(form, value.tree)
+        else:
+            self._memory.writes[form] = slot_at(key, value)
+
+    def __delitem__(self, key: Key) -> None:
+        """Delete a key (that key alone: `clear` takes a region). Raises MissingKey."""
+        form = encode_key(key)
+        if self._memory.read(form) is ABSENT:
+            raise MissingKey(self._place(), repr(key))
+        self._memory.writes[form] = ABSENT
+
+    def clear(self, region: Region | Key = ()) -> None:
+        """Delete all keys of a region, or of the whole heap. O(depth), whatever its size."""
+        named = Region.of(region)
+        self._memory.clear(encode_key(named.prefix), *named.bounds())
+
+    def update(self, values: Mapping[Key, Any] | Iterable[tuple[Key, Any]] = (), /, **more: Any) -> None:
+        """Set many keys; all are checked before the first is set."""
+        pairs = values.items() if hasattr(values, "items") else values
+        checked = [(key, value, _check(key, value)) for key, value in (*pairs, *more.items())]
+        for key, value, slot in checked:
+            if type(value) is View:
+                self[key] = value
+            else:
+                self._memory.writes[encode_key(key)] = slot
+
+    def setdefault(self, key: Key, default: Any = None) -> Any:
+        """Return the value of a key, setting it to `default` first where there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: Key, *default: Any) -> Any:
+        """Delete a key and return its value, or `default` where there is none. Raises MissingKey without a default."""
+        if default and key not in self:
+            return default[0]
+        value = self[key]
+        del self[key]
+        return value
+
+    def __repr__(self) -> str:
+        return f"<Heap of {self._place()}, {len(self)} entries>"
+
+
+def _check(key: Any, value: Any) -> Any:
+    encode_key(key)
+    return None if type(value) is View else slot_at(key, value)

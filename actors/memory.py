@@ -1,0 +1,202 @@
+"""A process's memory as the machine sees it: a tree, the working set above it, and the last snapshot.
+
+    now      = tree ⊕ kept ⊕ writes
+    snapshot = snap ⊕ kept                 (⊕: laid over; a later layer wins)
+
+Programs write into an ordinary dict (`writes`); a snapshot moves those into `kept` and costs what was written since the
+last one; to go back to the snapshot is to forget `writes`; what changed since is `writes`. The trees are touched when
+the memory is *folded*: at a commit, before a region is taken out or mounted, and where a count or a digest is asked for.
+
+Invariant: where `kept` is not empty, `tree` is `snap`. So both lines above hold at all times.
+
+A *slot* is what stands for a value here: the value itself where it is a small scalar, else a `Formed`, which carries
+the encoding beside it, so that whatever the encoding refuses is refused where the program writes it; `ABSENT` where the
+key is not there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from actors.errors import ProgramError
+from actors.limits import READ_CACHE_ENTRIES_MAX
+from actors.tree import EMPTY, Tree
+from actors.values import ABSENT, decode, encode, freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_UNSEEN: Final = object()
+_SCALARS: Final = frozenset({int, str, bytes, bool, float, type(None)})
+_SCALAR_SIZE_MAX: Final = 1 << 20
+
+
+class Formed:
+    """A value with its encoding; decoded when it is first asked for."""
+
+    __slots__ = ("_value", "data")
+
+    def __init__(self, data: bytes, value: object = _UNSEEN) -> None:
+        self.data = data
+        self._value = value
+
+    @property
+    def value(self) -> Any:
+        if self._value is _UNSEEN:
+            self._value = decode(self.data)
+        return self._value
+
+
+Slot: TypeAlias = Any
+
+
+def to_slot(value: object) -> Slot:
+    """Return the slot of a value that a program hands in: frozen, checked, encoded unless it is a small scalar.
+
+    Raises:
+        ValueRefused, LimitExceeded: as `actors.values.freeze` and `encode`.
+    """
+    frozen = freeze(value)
+    kind = type(frozen)
+    if kind in _SCALARS:
+        if kind is int:
+            if frozen.bit_length() < _SCALAR_SIZE_MAX:
+                return frozen
+        elif (kind is not str and kind is not bytes) or len(frozen) < _SCALAR_SIZE_MAX:
+            return frozen
+    return Formed(encode(frozen), frozen)
+
+
+def slot_at(key: object, value: object) -> Slot:
+    """Return the slot of a value that is to stand under a key, which any error names."""
+    try:
+        return to_slot(value)
+    except ProgramError as error:
+        raise type(error)(f"under the key {key!r}: {error}") from None
+
+
+def value_of(slot: Slot) -> Any:
+    """Return the value of a slot; ABSENT stays ABSENT."""
+    return slot.value if type(slot) is Formed else slot
+
+
+def form_of(slot: Slot) -> bytes | None:
+    """Return the encoding of a slot's value, or None for ABSENT."""
+    if type(slot) is Formed:
+        return slot.data
+    return None if slot is ABSENT else encode(slot)
+
+
+def same_slot(one: Slot, other: Slot) -> bool:
+    """Tell whether two slots hold one value, or are both ABSENT."""
+    return one is other or form_of(one) == form_of(other)
+
+
+class Memory:
+    """The heap of one process with its last snapshot. The module's docstring has the rules."""
+
+    __slots__ = ("cache", "kept", "snap", "tree", "writes")
+
+    def __init__(self, tree: Tree = EMPTY, snap: Tree | None = None) -> None:
+        self.tree = tree
+        #: The snapshot, but for what is in `kept`.
+        self.snap = tree if snap is None else snap
+        #: Written before the snapshot, not folded yet.
+        self.kept: dict[bytes, Slot] = {}
+        #: Written since the snapshot, not folded yet.
+        self.writes: dict[bytes, Slot] = {}
+        #: Read from `tree`.
+        self.cache: dict[bytes, Slot] = {}
+
+    def read(self, key: bytes) -> Slot:
+        """Return the slot of an encoded key."""
+        slot = self.writes.get(key, _UNSEEN)
+        if slot is _UNSEEN and self.kept:
+            slot = self.kept.get(key, _UNSEEN)
+        return self._read_tree(key) if slot is _UNSEEN else slot
+
+    def _read_tree(self, key: bytes) -> Slot:
+        slot = self.cache.get(key, _UNSEEN)
+        if slot is not _UNSEEN:
+            return slot
+        data = self.tree.get(key)
+        slot = ABSENT if data is None else Formed(data)
+        if len(self.cache) >= READ_CACHE_ENTRIES_MAX:
+            self.cache.clear()
+        self.cache[key] = slot
+        return slot
+
+    def fold(self) -> Tree:
+        """Fold the working set into the trees and return the heap as it is now. O(what was written)."""
+        if self.kept:
+            self.snap = self.tree = self.snap.update(_forms(self.kept))
+            self._remember(self.kept)
+            self.kept = {}
+        if self.writes:
+            self.tree = self.tree.update(_forms(self.writes))
+            self._remember(self.writes)
+            self.writes = {}
+        return self.tree
+
+    def _remember(self, slots: dict[bytes, Slot]) -> None:
+        if len(self.cache) + len(slots) > READ_CACHE_ENTRIES_MAX:
+            self.cache.clear()
+        else:
+            self.cache.update(slots)
+
+    def mount(self, prefix: bytes, tree: Tree) -> None:
+        """Put `tree` in place of everything at and below an encoded prefix, by reference."""
+        self.tree = self.fold().graft(prefix, tree)
+        self.cache.clear()
+
+    def clear(self, prefix: bytes, low: bytes | None, high: bytes | None) -> None:
+        """Remove a region: what begins with `prefix` and, behind it, lies in low <= key < high."""
+        if low is None and high is None:
+            self.mount(prefix, EMPTY)
+            return
+        whole = self.fold().extract(prefix)
+        below = EMPTY if low is None else whole.cut(None, low)
+        self.mount(prefix, below if high is None else below.join(whole.cut(high, None)))
+
+    # --- snapshots ---
+
+    def take_snapshot(self) -> None:
+        """Make the heap as it is now the snapshot. O(what was written since the last one)."""
+        if self.tree is not self.snap:
+            self.snap = self.tree
+        if self.kept:
+            self.kept.update(self.writes)
+        else:
+            self.kept = self.writes
+        self.writes = {}
+
+    def snapshot(self) -> Tree:
+        """Return the snapshot as a tree."""
+        if self.kept:
+            self.snap = self.tree = self.snap.update(_forms(self.kept))
+            self._remember(self.kept)
+            self.kept = {}
+        return self.snap
+
+    def revert(self) -> None:
+        """Go back to the snapshot."""
+        self.writes = {}
+        if self.tree is not self.snap:
+            self.tree = self.snap
+            self.cache.clear()
+
+    def changed(self) -> list[tuple[bytes, Slot, Slot]] | None:
+        """Return (key, slot at the snapshot, slot now) of what may differ, by key, where the working set knows it.
+
+        None where it does not: then the difference of `snapshot()` and `fold()` does.
+        """
+        if self.tree is not self.snap:
+            return None
+        kept = self.kept
+        return [
+            (key, kept[key] if key in kept else self._read_tree(key), self.writes[key]) for key in sorted(self.writes)
+        ]
+
+
+def _forms(slots: dict[bytes, Slot]) -> Iterable[tuple[bytes, bytes | None]]:
+    return [(key, form_of(slot)) for key, slot in slots.items()]

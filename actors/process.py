@@ -1,0 +1,264 @@
+"""Process and Root: what a program is written with. Each awaited method is one system call (see `actors.calls`).
+
+A program is a class with `async def run(self)`. An instance of it lives for one activation at most: whatever is to be
+known later stands in `self.heap`. It awaits its own system calls, and coroutines that do the same, and nothing else.
+
+All checks that need nothing but the arguments are made here, before the kernel hears of the call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from types import coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from weakref import WeakValueDictionary
+
+from actors.calls import Call, Copied, Deleted, Drop, Get, Put, Ret, Snapshot, Status
+from actors.errors import CallRefused, ProgramError
+from actors.heap import Heap
+from actors.keys import Key, Name, Path, check_name, encode_key, path_text
+from actors.memory import Memory, slot_at, to_slot
+from actors.merge import Resolve, check_resolve, merge
+from actors.region import OrderedMap, Region, View
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from actors.changes import Changes
+    from actors.trap import Trap
+
+#: Every program that was defined and is still there, by module and qualified name; a redefinition wins.
+defined: Final[WeakValueDictionary[tuple[str, str], type[Process]]] = WeakValueDictionary()
+
+
+@coroutine
+def _call(call: Call) -> Generator[Call, Any, Any]:
+    """Hand a call to the kernel and return its answer: the one door between them."""
+    return (yield call)
+
+
+class Process:
+    """A program. Subclass it, and write `async def run(self)`.
+
+    Attributes:
+        heap: the process's private, ordered, persistent map.
+        path: the names from the root down to this process.
+    """
+
+    #: Where activations run: "loop" on the event loop, "worker" in a worker process. Never changes a result.
+    placement: ClassVar[Literal["loop", "worker"]] = "loop"
+
+    heap: Heap
+    path: Path
+    #: Set in a class that `check_program` has passed.
+    _runs: ClassVar[bool]
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if cls.placement not in ("loop", "worker"):
+            raise ProgramError(f'{cls.__qualname__}: placement is {cls.placement!r}; it is "loop" or "worker"')
+        defined[cls.__module__, cls.__qualname__] = cls
+
+    async def run(self) -> Any:
+        """Run the program. To fall off the end is RET; for a root, to return is SNAPSHOT with what is returned."""
+        raise NotImplementedError
+
+    def bind(self, memory: Memory, path: Path) -> None:
+        """Give the instance its heap and path. The machine's; programs have no use for it."""
+        self.heap = Heap(memory, path)
+        self.path = path
+
+    async def put(
+        self,
+        child: Name,
+        values: Mapping[Any, Any] | View | None = None,
+        *,
+        program: type[Process] | None = None,
+        delete: Iterable[Key | Region] = (),
+        start: bool = False,
+        gas: int | None = None,
+    ) -> None:
+        """PUT: create a child, change it, start it. Waits until the child is stopped; never for what it then starts.
+
+        Args:
+            child: its name; it is created if there is none.
+            values: copied into its heap, by key. A `View` is mounted under its key by reference; a view in place of the
+                mapping takes the place of the child's whole heap.
+            program: what it runs from now on, from the top of `run`.
+            delete: keys and regions to delete from its heap, before `values` are copied.
+            start: take its snapshot and set it running.
+            gas: with `start`, what its meter is filled with; None for no meter.
+
+        Raises:
+            ProgramError: an argument is refused, or a child without a program was to be started; nothing was changed.
+        """
+        if type(child) is not str:
+            check_name(child)
+        if program is not None and (not isinstance(program, type) or "_runs" not in program.__dict__):
+            check_program(program)
+        if gas is not None:
+            _check_gas(gas, start)
+        copied = () if values is None else _copied(values)
+        deleted = _deleted(delete) if delete else ()
+        await _call(Put(child, copied, program, deleted, bool(start), gas))
+
+    async def get(self, child: Name, *wanted: Key | Region) -> Any:
+        """GET: copy out of a child. Waits until it is stopped.
+
+        Args:
+            child: its name.
+            wanted: one key: its value is returned; a `Region`: a view of it, by reference; several of these: a tuple, in
+                that order; nothing: the `Changes` since its last snapshot.
+
+        Raises:
+            NoSuchChild: there is no such child.
+            ChildFailed, OutOfGas: it trapped.
+            MissingKey: it has no such key.
+        """
+        if type(child) is not str:
+            check_name(child)
+        keys = tuple([one if type(one) is Region else encode_key(one) for one in wanted])
+        return await _call(Get(child, keys))
+
+    async def merge(self, child: Name, *, region: Region | Key = (), resolve: Resolve | None = None) -> Changes:
+        """Fold a child's changes since its snapshot into this heap, by three-way merge. Waits until it is stopped.
+
+        Args:
+            child: its name.
+            region: only changes to keys in here.
+            resolve: how keys that both sides changed are settled: a function (key, base, ours, theirs), or a mapping of
+                keys and Regions to functions (base, ours, theirs), such as `actors.add` for counters. A side on which
+                the key is absent is `actors.ABSENT`; a function that returns ABSENT deletes it.
+
+        Returns:
+            The changes that were merged.
+
+        Raises:
+            MergeConflict: with every key in conflict; this heap is as it was.
+            NoSuchChild, ChildFailed, OutOfGas: as GET.
+        """
+        check_resolve(resolve)
+        named = Region.of(region)
+        changes: Changes = await self.get(child)
+        if named != _WHOLE:
+            changes = changes.within(named)
+        merge(self.heap.memory, changes, resolve, path_text(self.path))
+        return changes
+
+    async def ret(self) -> Changes:
+        """RET in the middle: stop, and wait for the parent. Returns the `Changes` that the parent put meanwhile."""
+        changes: Changes = await _call(Ret())
+        return changes
+
+    async def status(self, child: Name) -> Trap:
+        """Tell why a child stopped, without raising. Waits until it is stopped. Raises NoSuchChild."""
+        check_name(child)
+        trap: Trap = await _call(Status(child))
+        return trap
+
+    async def drop(self, child: Name) -> None:
+        """End a child and its subtree at once, running or not; nothing of it stays. Raises NoSuchChild."""
+        check_name(child)
+        await _call(Drop(child))
+
+    async def snapshot(self, data: object = None, *, region: Key | None = None) -> Any:
+        """SNAPSHOT is the root's alone: anywhere else it is refused."""
+        raise CallRefused(
+            f"snapshot: {path_text(self.path)} is not the root, and only the root closes a block; "
+            "end with ret(), or return, and let the root do it"
+        )
+
+
+class Root(Process):
+    """The program at the top: it alone receives the outside's inputs, a block at a time."""
+
+    #: Where a block's input goes in the root's heap, unless `snapshot` named another place.
+    input_region: ClassVar[Key] = "block"
+
+    async def snapshot(self, data: object = None, *, region: Key | None = None) -> Any:
+        """SNAPSHOT in the middle: close the block and wait for the next.
+
+        Args:
+            data: the block's data, a value.
+            region: where the next block's input is to go; `input_region` if not given.
+
+        Returns:
+            The next block's input, which by then also stands in that region.
+
+        Raises:
+            ValueRefused, KeyRefused, LimitExceeded: an argument is refused; the block goes on.
+        """
+        if len(self.path):
+            return await super().snapshot(data)
+        return await _call(Snapshot(to_slot(data), None if region is None else encode_key(region)))
+
+
+_WHOLE: Final = Region()
+
+
+def check_program(program: object, *, root: bool = False) -> None:
+    """Check that `program` can be run: a `Process` subclass with an `async def run(self)` of its own.
+
+    Raises:
+        ProgramError: it cannot.
+    """
+    if not isinstance(program, type):
+        mend = f"; pass the class, {type(program).__qualname__}" if isinstance(program, Process) else ""
+        raise ProgramError(f"a program is a subclass of Process, not {_kind(program)}{mend}")
+    name = program.__qualname__
+    if not issubclass(program, Process):
+        raise ProgramError(f"{name} is no program: it does not inherit from actors.Process")
+    if root and not issubclass(program, Root):
+        raise ProgramError(f"{name} cannot be the root: it inherits from Process; let it inherit from actors.Root")
+    if not root and issubclass(program, Root):
+        raise ProgramError(
+            f"{name} is a Root, which only a Runtime runs; a child's program inherits from actors.Process"
+        )
+    if program.run in (Process.run, Root.run):
+        raise ProgramError(f"{name} has no program to run: write `async def run(self)` in it")
+    if not inspect.iscoroutinefunction(program.run):
+        what = (
+            "is an async generator; do not yield in it" if inspect.isasyncgenfunction(program.run) else "is not async"
+        )
+        raise ProgramError(f"{name}.run {what}: write `async def run(self)`")
+    if not root:
+        program._runs = True
+
+
+def _kind(thing: object) -> str:
+    return "None" if thing is None else f"an object of type {type(thing).__qualname__}"
+
+
+def _check_gas(gas: object, start: object) -> None:
+    if type(gas) is not int or gas < 0:
+        raise CallRefused(f"put: gas is {gas!r}; it is an int, at least 0, or None for no meter")
+    if not start:
+        raise CallRefused("put: gas fills the meter at a start; pass start=True with it")
+
+
+def _copied(values: object) -> tuple[Copied, ...]:
+    if isinstance(values, OrderedMap):
+        return ((b"", values if type(values) is View else values.region()),)
+    if isinstance(values, Mapping):
+        return tuple([_copy(key, value) for key, value in values.items()])
+    raise CallRefused(
+        f"put: values is a {type(values).__qualname__}; it is a mapping of keys to values, or a region of the heap"
+    )
+
+
+def _copy(key: object, value: object) -> Copied:
+    return encode_key(key), value if type(value) is View else slot_at(key, value)
+
+
+def _deleted(delete: Iterable[Key | Region]) -> tuple[Deleted, ...]:
+    if isinstance(delete, (str, bytes, int, Region)):
+        raise CallRefused(f"put: delete is {delete!r}; it is a list of keys and Regions: [{delete!r}]")
+    return tuple(
+        [
+            (encode_key(one.prefix), *one.bounds(), False)
+            if isinstance(one, Region)
+            else (encode_key(one), None, None, True)
+            for one in delete
+        ]
+    )

@@ -1,0 +1,192 @@
+"""The authenticated ordered map under every heap: persistent, its shape given by its entries alone.
+
+A `Tree` is an immutable value: a label and a top node (see `actors.nodes` for the structure and its bytes). Every
+operation here returns another tree that shares all untouched nodes with the old one:
+
+    update      fold many changed entries in, each node touched once         O(changes * depth)
+    graft       put a whole tree in place of a region, by reference          O(depth)
+    extract     take a region out as a tree of its own, by reference         O(depth)
+    cut, join   keep a range of keys; put two ranges together; by reference  O(depth)
+    difference  what differs between two trees, equal subtrees skipped       O(differences * depth)
+    digest      of nodes that have none yet                                  O(new nodes)
+
+Keys and values are bytes here: encoded keys, encoded values.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from actors.edits import cut, extract, graft, join, update
+from actors.limits import BUCKET_ENTRIES_MAX
+from actors.nodes import Edge, Node, from_cell, root_form, to_cell, to_key, to_path
+from actors.walks import differ, load, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+class Tree:
+    """An immutable ordered map from encoded keys to encoded values."""
+
+    __slots__ = ("_digest", "label", "node")
+
+    def __init__(self, label: bytes = b"", node: Node | None = None) -> None:
+        self.label = label
+        self.node = node
+        self._digest: bytes | None = None
+
+    def __len__(self) -> int:
+        return 0 if self.node is None else self.node.count
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tree):
+            return NotImplemented
+        return self is other or (len(self) == len(other) and next(self.difference(other), None) is None)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the encoded value of a key, or None. O(depth); reads what is not loaded yet."""
+        cell = self.cell(key)
+        return None if cell is None else from_cell(cell)
+
+    def cell(self, key: bytes) -> bytes | None:
+        """Return the cell of a key, or None."""
+        node = self.node
+        if node is None:
+            return None
+        path = to_path(key)
+        position = 0
+        label = self.label
+        while True:
+            if label:
+                if not path.startswith(label, position):
+                    return None
+                position += len(label)
+            kids = node.kids
+            if kids is None:
+                entries = node.entries
+                if entries is not None:
+                    return entries.get(path[position:])
+                node.load()
+                kids = node.kids
+                if kids is None:
+                    assert node.entries is not None
+                    return node.entries.get(path[position:])
+            if position == len(path):
+                return node.value
+            nibble = path[position]
+            kid = kids[nibble]
+            if kid is None:
+                return None
+            label = node.labels.get(nibble, b"") if node.labels else b""
+            node = kid
+            position += 1
+
+    def update(self, changes: Iterable[tuple[bytes, bytes | None]]) -> Tree:
+        """Return the tree with these (key, encoded value, or None to delete) folded in. A later change of a key wins."""
+        edits = {to_path(key): None if value is None else to_cell(value) for key, value in changes}
+        return self._fold(sorted(edits.items())) if edits else self
+
+    def _fold(self, edits: list[tuple[bytes, bytes | None]]) -> Tree:
+        return self._moved(update(self.label, self.node, edits))
+
+    def _moved(self, edge: Edge) -> Tree:
+        return self if edge[1] is self.node and edge[0] == self.label else Tree(*edge)
+
+    def graft(self, prefix: bytes, tree: Tree) -> Tree:
+        """Return this tree with all at and below `prefix` replaced by `tree`, by reference."""
+        return self._moved(graft(self.label, self.node, to_path(prefix), (tree.label, tree.node)))
+
+    def graft_all(self, parts: Mapping[bytes, Tree]) -> Tree:
+        """Return this tree with many regions replaced. Prefixes must not be prefixes of one another."""
+        made = self
+        edits: dict[bytes, bytes | None] = {}
+        for prefix, tree in parts.items():
+            if len(tree) > BUCKET_ENTRIES_MAX:
+                made = made.graft(prefix, tree)
+                continue
+            path = to_path(prefix)
+            old = extract(made.label, made.node, path)
+            if old[1] is not None:
+                if old[1].count > BUCKET_ENTRIES_MAX:
+                    made = made.graft(prefix, EMPTY)
+                else:
+                    for rest in load(old[1]).entries or ():
+                        edits[path + rest] = None
+            if tree.node is not None:
+                for rest, cell in (load(tree.node).entries or {}).items():
+                    edits[path + rest] = cell
+        return made._fold(sorted(edits.items())) if edits else made
+
+    def extract(self, prefix: bytes) -> Tree:
+        """Return all at and below `prefix` as a tree of its own, by reference."""
+        edge = extract(self.label, self.node, to_path(prefix))
+        return Tree(*edge) if edge[1] is not None else EMPTY
+
+    def cut(self, low: bytes | None, high: bytes | None) -> Tree:
+        """Return the entries with low <= key < high, by reference. None leaves that side open."""
+        edge: Edge = (self.label, self.node)
+        if high is not None:
+            edge = cut(*edge, to_path(high), False)
+        if low is not None:
+            edge = cut(*edge, to_path(low), True)
+        return self._moved(edge)
+
+    def join(self, other: Tree) -> Tree:
+        """Return the entries of both; all keys of `other` must be above all keys here. By reference."""
+        return self._moved(join((self.label, self.node), (other.label, other.node)))
+
+    def entries(
+        self, low: bytes | None = None, high: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, cell) in key order, or against it, for low <= key < high; lazily."""
+        high_path = None if high is None else to_path(high)
+        for path, cell in walk(self.label, self.node, to_path(low or b""), high_path, reverse):
+            yield to_key(path), cell
+
+    def difference(self, other: Tree) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+        """Yield (key, cell here, cell in `other`) in key order for every key whose values differ."""
+        for path, mine, theirs in differ((self.label, self.node), (other.label, other.node)):
+            yield to_key(path), mine, theirs
+
+    def digest(self) -> bytes:
+        """Return the Merkle root: the SHA-256 of the root form. Hashes the nodes that were not hashed yet."""
+        if self._digest is None:
+            for node in unsealed(self.node):
+                if node.digest is None:
+                    node.seal()
+            self._digest = sha256(root_form(self.label, self.node)).digest()
+        return self._digest
+
+    def check(self) -> None:
+        """Check every invariant of every node, for tests."""
+        assert self.node is None or self.node.count > BUCKET_ENTRIES_MAX or not self.label
+        stack = [] if self.node is None else [self.node]
+        while stack:
+            node = load(stack.pop())
+            node.check()
+            stack += [kid for kid in node.kids or () if kid is not None]
+        keys = [key for key, _ in self.entries()]
+        assert len(keys) == len(self) and all(a < b for a, b in pairwise(keys))
+
+
+def unsealed(node: Node | None) -> list[Node]:
+    """Return the nodes at and below `node` that have no digest yet, children before parents."""
+    if node is None or node.digest is not None:
+        return []
+    found = []
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        if node.kids is not None:
+            stack += [kid for kid in node.kids if kid is not None and kid.digest is None]
+    found.reverse()
+    return found
+
+
+EMPTY: Final = Tree()

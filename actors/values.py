@@ -1,0 +1,492 @@
+r"""Values: what a heap holds, and the one canonical encoding that each of them has.
+
+A value is None, bool, int, float, str, bytes, a tuple, a pyrsistent vector, map or set of values, or an object of a
+class that was registered with `codec`. `freeze` checks a whole value and turns lists, dicts and sets into vectors,
+maps and sets; only frozen values enter a heap.
+
+The encoding, format 1 (`n` is an unsigned LEB128 number in its shortest form, see `actors.wire`):
+
+    00                  None
+    01, 02              False, True
+    03 n body           int, n bytes of big-endian two's complement, the fewest that hold it
+    04 8 bytes          float, IEEE 754 big-endian; every NaN is 7FF8000000000000; -0.0 is not 0.0
+    05 n body           str, n bytes of UTF-8
+    06 n body           bytes
+    07 n items          tuple
+    08 n items          vector
+    09 n (key value)…   map, by the bytes of the encoded keys, ascending, each once
+    0A n items          set, by the bytes of the encoded members, ascending, each once
+    0B name value       an object of a registered class: the codec's name (as n body), what its codec made of it
+    80+i                int i, 0 <= i < 128, which has no other form
+
+Types are kept apart: True is not 1, 1 is not 1.0, a tuple is not a vector. Same value, same bytes, on every machine,
+Python version and hash seed. The decoder accepts these bytes and no others, is bounded in depth and size, and never
+runs any code but the codecs that the program itself registered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+import struct
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from pyrsistent import PMap, PSet, PVector, pmap, pset, pvector
+
+from actors.errors import CodecError, LimitExceeded, ValueRefused
+from actors.limits import VALUE_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_INT_BYTES_MAX
+from actors.wire import Cursor, varint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PVECTOR: Final[type] = type(pvector())
+_PMAP: Final[type] = type(pmap())
+_PSET: Final[type] = type(pset())
+_FLAT: Final = frozenset({type(None), bool, float})
+_NAN: Final = bytes.fromhex("7ff8000000000000")
+_DOUBLE: Final = struct.Struct(">d")
+_SMALL: Final = tuple(bytes((0x80 + n,)) for n in range(128))
+_INT_BITS_MAX: Final = VALUE_INT_BYTES_MAX * 8 - 1
+_MEND: Final = (
+    "a value is None, bool, int, float, str, bytes, or a tuple, list, dict or set of values; "
+    "register other classes with actors.codec"
+)
+
+
+class Absent(enum.Enum):
+    """The type of `ABSENT`: what stands for a key that is not there, where None would be a value."""
+
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+# --- codecs --------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Codec:
+    name: str
+    cls: type
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+
+_by_class: dict[type, _Codec] = {}
+_by_name: dict[str, _Codec] = {}
+
+T = TypeVar("T")
+
+
+@overload
+def codec(cls: type[T], /) -> type[T]: ...
+@overload
+def codec(
+    *, name: str | None = None, encode: Callable[[Any], Any] | None = None, decode: Callable[[Any], Any] | None = None
+) -> Callable[[type[T]], type[T]]: ...
+def codec(
+    cls: type[T] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    encode: Callable[[Any], Any] | None = None,
+    decode: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Let objects of a class be values. A decorator for frozen dataclasses and enums; others bring two functions.
+
+    Args:
+        cls: the class.
+        name: the name that stands for it in every heap from now on; its qualified name, unless given. Choose one that
+            will survive the class's renaming.
+        encode: makes a value of an object. A dataclass is encoded as a map of its fields, an enum as its member's name.
+        decode: makes the object again.
+
+    Raises:
+        ValueRefused: the class cannot take part, or the name is another class's.
+    """
+
+    def register(cls: type[T]) -> type[T]:
+        entry = _entry(cls, name, encode, decode)
+        known = _by_name.get(entry.name)
+        if known is not None and (known.cls.__module__, known.cls.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueRefused(
+                f"the codec name {entry.name!r} is that of {known.cls.__module__}.{known.cls.__qualname__}; "
+                f"give {cls.__qualname__} another with codec(name=…)"
+            )
+        _by_name[entry.name] = _by_class[cls] = entry
+        return cls
+
+    return register if cls is None else register(cls)
+
+
+def _entry(
+    cls: type, name: str | None, encode: Callable[[Any], Any] | None, decode: Callable[[Any], Any] | None
+) -> _Codec:
+    name = cls.__qualname__ if name is None else name
+    if encode is not None and decode is not None:
+        return _Codec(name, cls, encode, decode)
+    if issubclass(cls, enum.Enum):
+        return _Codec(name, cls, lambda member: member.name, lambda word: cls[word])
+    if dataclasses.is_dataclass(cls):
+        if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise ValueRefused(
+                f"{cls.__qualname__} can be changed behind the heap's back; make it dataclass(frozen=True)"
+            )
+        fields = tuple(field.name for field in dataclasses.fields(cls) if field.init)
+        return _Codec(
+            name,
+            cls,
+            lambda thing: pmap({field: getattr(thing, field) for field in fields}),
+            lambda made: cls(**made),
+        )
+    raise ValueRefused(f"{cls.__qualname__} is neither a frozen dataclass nor an enum; pass encode= and decode=")
+
+
+# --- freezing ------------------------------------------------------------------------------------------------------
+
+
+def freeze(value: Any) -> Any:
+    """Return `value` as it stands in a heap: checked whole, lists, dicts and sets made persistent.
+
+    Raises:
+        ValueRefused: something in it is not a value; the message has its type and the path to it.
+        LimitExceeded: it is nested deeper than `limits.VALUE_DEPTH_MAX`, or too large.
+    """
+    kind = type(value)
+    if kind is int:
+        if -(2**62) < value < 2**62:
+            return value
+    elif kind is str:
+        if value.isascii() and len(value) < VALUE_BYTES_MAX:
+            return value
+    elif kind in _FLAT:
+        return value
+    return _freeze(value, "", 0)
+
+
+def _freeze(value: Any, at: str, depth: int) -> Any:
+    kind = type(value)
+    if kind in _FLAT:
+        return value
+    if kind is int:
+        if value.bit_length() > _INT_BITS_MAX:
+            raise LimitExceeded(f"the int{_where(at)} has {value.bit_length()} bits, over the limit of {_INT_BITS_MAX}")
+        return value
+    if kind is str or kind is bytes:
+        return _freeze_text(value, at)
+    if depth >= VALUE_DEPTH_MAX:
+        raise LimitExceeded(
+            f"the value is nested deeper than {VALUE_DEPTH_MAX}{_where(at)}; keep parts under keys of their own"
+        )
+    if kind is tuple:
+        return tuple([_freeze(item, f"{at}[{i}]", depth + 1) for i, item in enumerate(value)])
+    if kind is list or kind is _PVECTOR:
+        items = [_freeze(item, f"{at}[{i}]", depth + 1) for i, item in enumerate(value)]
+        return value if kind is _PVECTOR and all(map(_is, items, value)) else pvector(items)
+    if kind is dict or kind is _PMAP:
+        return _freeze_map(value, at, depth)
+    if kind is set or kind is frozenset or kind is _PSET:
+        members = [_freeze(item, f"{at}{{{_brief(item)}}}", depth + 1) for item in value]
+        return pset(members)
+    entry = _by_class.get(kind)
+    if entry is not None:
+        _freeze(entry.encode(value), f"{at}.<{entry.name}>", depth + 1)
+        return value
+    raise ValueRefused(
+        f"{_brief(value)} of type {kind.__module__}.{kind.__qualname__}{_where(at)} cannot be a value; {_MEND}"
+    )
+
+
+def _freeze_text(value: Any, at: str) -> Any:
+    if len(value) > VALUE_BYTES_MAX:
+        raise LimitExceeded(f"{len(value)} bytes or characters{_where(at)} are over the limit of {VALUE_BYTES_MAX}")
+    if type(value) is str and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueRefused(
+                f"the str{_where(at)} has a lone surrogate at character {error.start}, which no UTF-8 can hold; keep it as bytes"
+            ) from None
+    return value
+
+
+def _freeze_map(value: Any, at: str, depth: int) -> Any:
+    changed = type(value) is dict
+    made = {}
+    for key, item in value.items():
+        new_key = _freeze(key, f"{at}{{{_brief(key)}}}", depth + 1)
+        new = _freeze(item, f"{at}[{_brief(key)}]", depth + 1)
+        changed = changed or new_key is not key or new is not item
+        made[new_key] = new
+    return pmap(made) if changed else value
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _where(at: str) -> str:
+    return f" at {at}" if at else ""
+
+
+def _brief(thing: object) -> str:
+    """Return a short text for a thing, one that cannot depend on its address."""
+    if isinstance(thing, (str, int, float, bytes, bool, type(None))) and len(text := repr(thing)) <= 40:
+        return text
+    return f"a {type(thing).__qualname__}"
+
+
+# --- encoding ------------------------------------------------------------------------------------------------------
+
+
+def encode(value: Any) -> bytes:
+    """Return the canonical bytes of a frozen value.
+
+    Raises:
+        ValueRefused: it is not a value, or two members of a set or keys of a map have the same bytes.
+        LimitExceeded: its bytes are more than `limits.VALUE_BYTES_MAX`, or it is too deep.
+    """
+    kind = type(value)
+    if kind is int:
+        if 0 <= value < 128:
+            return _SMALL[int(value)]
+    elif kind is str:
+        body: bytes = value.encode()
+        if len(body) < 128:
+            return bytes((5, len(body))) + body
+    parts: list[bytes] = []
+    _encode(value, parts, 0)
+    data = b"".join(parts)
+    if len(data) > VALUE_BYTES_MAX:
+        raise LimitExceeded(
+            f"the value takes {len(data)} bytes, over the limit of {VALUE_BYTES_MAX}; split it over keys"
+        )
+    return data
+
+
+def _encode(value: Any, parts: list[bytes], depth: int) -> None:
+    kind = type(value)
+    if kind is int:
+        if 0 <= value < 128:
+            parts.append(_SMALL[value])
+        else:
+            size = (value if value >= 0 else ~value).bit_length() // 8 + 1
+            parts += (b"\x03", varint(size), value.to_bytes(size, "big", signed=True))
+    elif kind is str:
+        body = value.encode()
+        parts += (b"\x05", varint(len(body)), body)
+    elif kind is bytes:
+        parts += (b"\x06", varint(len(value)), value)
+    elif value is None:
+        parts.append(b"\x00")
+    elif kind is bool:
+        parts.append(b"\x02" if value else b"\x01")
+    elif kind is float:
+        parts += (b"\x04", _NAN if math.isnan(value) else _DOUBLE.pack(value))
+    elif depth >= VALUE_DEPTH_MAX:
+        raise LimitExceeded(f"the value is nested deeper than {VALUE_DEPTH_MAX}")
+    elif kind is tuple or kind is _PVECTOR:
+        parts += (b"\x07" if kind is tuple else b"\x08", varint(len(value)))
+        for item in value:
+            _encode(item, parts, depth + 1)
+    elif kind is _PMAP:
+        pairs = sorted([(_alone(key, depth), item) for key, item in value.items()], key=_first)
+        parts += (b"\x09", varint(len(pairs)))
+        _each_once([key for key, _ in pairs], "keys of a map")
+        for key, item in pairs:
+            parts.append(key)
+            _encode(item, parts, depth + 1)
+    elif kind is _PSET:
+        members = sorted([_alone(item, depth) for item in value])
+        parts += (b"\x0a", varint(len(members)))
+        _each_once(members, "members of a set")
+        parts += members
+    else:
+        _encode_object(value, parts, depth)
+
+
+def _encode_object(value: Any, parts: list[bytes], depth: int) -> None:
+    entry = _by_class.get(type(value))
+    if entry is None:
+        raise ValueRefused(f"{_brief(value)} of type {type(value).__qualname__} cannot be a value; {_MEND}")
+    name = entry.name.encode()
+    parts += (b"\x0b", varint(len(name)), name)
+    _encode(_freeze(entry.encode(value), "", depth + 1), parts, depth + 1)
+
+
+def _alone(value: Any, depth: int) -> bytes:
+    parts: list[bytes] = []
+    _encode(value, parts, depth + 1)
+    return b"".join(parts)
+
+
+def _first(pair: tuple[bytes, Any]) -> bytes:
+    return pair[0]
+
+
+def _each_once(ordered: list[bytes], what: str) -> None:
+    for one, other in pairwise(ordered):
+        if one == other:
+            raise ValueRefused(f"two {what} have the same encoding (two NaNs, say): which one is meant cannot be told")
+
+
+def same(one: object, other: object) -> bool:
+    """Tell whether two frozen values are one value: the same bytes. Unlike `==`, this keeps 1, 1.0 and True apart."""
+    if one is other:
+        return True
+    if type(one) is not type(other) or one is ABSENT or other is ABSENT:
+        return False
+    return encode(one) == encode(other)
+
+
+# --- decoding ------------------------------------------------------------------------------------------------------
+
+
+def decode(data: bytes) -> Any:
+    """Return the value whose canonical bytes these are.
+
+    Raises:
+        CodecError: they are not the canonical bytes of any value, or of an object whose codec is not registered.
+    """
+    if len(data) == 1 and data[0] >= 0x80:
+        return data[0] - 0x80
+    if len(data) > VALUE_BYTES_MAX:
+        raise CodecError(f"value: {len(data)} bytes are over the limit of {VALUE_BYTES_MAX}")
+    cursor = Cursor(data, "value")
+    value = _decode(cursor, 0)
+    cursor.end()
+    return value
+
+
+def _decode(cursor: Cursor, depth: int) -> Any:
+    tag = cursor.byte()
+    if tag >= 0x80:
+        return tag - 0x80
+    reader = _READERS.get(tag)
+    if reader is None:
+        raise cursor.refuse(f"{tag:#04x} begins no value, just before")
+    if tag >= 0x07 and depth >= VALUE_DEPTH_MAX:
+        raise cursor.refuse(f"it is nested deeper than {VALUE_DEPTH_MAX}")
+    return reader(cursor, depth)
+
+
+def _read_int(cursor: Cursor, depth: int) -> int:
+    size = cursor.varint(VALUE_INT_BYTES_MAX)
+    number = int.from_bytes(cursor.take(size), "big", signed=True)
+    if 0 <= number < 128 or (number if number >= 0 else ~number).bit_length() // 8 + 1 != size:
+        raise cursor.refuse("an int is not in its shortest form, just before")
+    return number
+
+
+def _read_float(cursor: Cursor, depth: int) -> float:
+    body = cursor.take(8)
+    number: float = _DOUBLE.unpack(body)[0]
+    if math.isnan(number) and body != _NAN:
+        raise cursor.refuse("a NaN is not the canonical one, just before")
+    return number
+
+
+def _read_str(cursor: Cursor, depth: int) -> str:
+    body = cursor.take(cursor.varint(VALUE_BYTES_MAX))
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise cursor.refuse("a str is not UTF-8, just before") from None
+
+
+def _read_bytes(cursor: Cursor, depth: int) -> bytes:
+    return cursor.take(cursor.varint(VALUE_BYTES_MAX))
+
+
+def _count(cursor: Cursor) -> int:
+    # Every item takes a byte at least, so no announced number makes us do more work than the bytes are long.
+    return cursor.varint(len(cursor.data) - cursor.position)
+
+
+def _read_tuple(cursor: Cursor, depth: int) -> tuple[Any, ...]:
+    return tuple([_decode(cursor, depth + 1) for _ in range(_count(cursor))])
+
+
+def _read_vector(cursor: Cursor, depth: int) -> PVector[Any]:
+    return pvector([_decode(cursor, depth + 1) for _ in range(_count(cursor))])
+
+
+def _ascending(cursor: Cursor, depth: int, before: bytes) -> tuple[Any, bytes]:
+    begin = cursor.position
+    value = _decode(cursor, depth + 1)
+    form = cursor.data[begin : cursor.position]
+    if form <= before:
+        raise cursor.refuse("keys or members are not ascending, just before")
+    return value, form
+
+
+def _hashable_size(made: int, announced: int, cursor: Cursor) -> None:
+    if made != announced:
+        raise cursor.refuse("two keys or members are equal in Python though their bytes differ")
+
+
+def _read_map(cursor: Cursor, depth: int) -> PMap[Any, Any]:
+    made: dict[Any, Any] = {}
+    before = b""
+    count = _count(cursor)
+    for _ in range(count):
+        key, before = _ascending(cursor, depth, before)
+        made[key] = _decode(cursor, depth + 1)
+    _hashable_size(len(made), count, cursor)
+    return pmap(made)
+
+
+def _read_set(cursor: Cursor, depth: int) -> PSet[Any]:
+    members = []
+    before = b""
+    count = _count(cursor)
+    for _ in range(count):
+        member, before = _ascending(cursor, depth, before)
+        members.append(member)
+    made = pset(members)
+    _hashable_size(len(made), count, cursor)
+    return made
+
+
+def _read_object(cursor: Cursor, depth: int) -> Any:
+    name = _read_str(cursor, depth)
+    entry = _by_name.get(name)
+    if entry is None:
+        raise CodecError(
+            f"value: an object of the registered class {name!r}, which this program has not registered; "
+            "import the module that calls actors.codec for it"
+        )
+    begin = cursor.position
+    inner = _decode(cursor, depth + 1)
+    form = cursor.data[begin : cursor.position]
+    try:
+        made = entry.decode(inner)
+        again = encode(_freeze(entry.encode(made), "", depth + 1))
+    except Exception as error:
+        raise CodecError(f"value: the codec {name!r} refuses what stands there: {error}") from error
+    if again != form:
+        raise CodecError(f"value: the codec {name!r} does not make the same bytes again")
+    return made
+
+
+_READERS: Final[dict[int, Callable[[Cursor, int], Any]]] = {
+    0x00: lambda cursor, depth: None,
+    0x01: lambda cursor, depth: False,
+    0x02: lambda cursor, depth: True,
+    0x03: _read_int,
+    0x04: _read_float,
+    0x05: _read_str,
+    0x06: _read_bytes,
+    0x07: _read_tuple,
+    0x08: _read_vector,
+    0x09: _read_map,
+    0x0A: _read_set,
+    0x0B: _read_object,
+}

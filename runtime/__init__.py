@@ -1,0 +1,20 @@
+"""The machine of Lockstep: it runs processes, makes blocks of what they do, and keeps them.
+
+    import runtime
+
+    async def main():
+        async with runtime.Runtime(Squares, store="squares.db") as rt:
+            block = await rt.advance({"spans": [(0, 1000), (1000, 2000)]})
+            print(block.number, block.data["total"], block.state_root.hex())
+
+    runtime.run(main)
+
+`actors` is the language that the programs are written in, and never imports this.
+"""
+
+from runtime.chain import Block
+from runtime.machine import Runtime, run
+from runtime.store import MemoryStore, SqliteStore, Store
+from runtime.view import ProcessView
+
+__all__ = ["Block", "MemoryStore", "ProcessView", "Runtime", "SqliteStore", "Store", "run"]

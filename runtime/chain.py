@@ -1,0 +1,122 @@
+"""Blocks: what one is, and its bytes.
+
+A block's header, format 1, is the canonical encoding (actors.values) of the tuple
+
+    ("lockstep block", 1, number, parent's hash, digest of the inputs, digest of the data, gas used, state root,
+     digest of the programs' code)
+
+and its hash is the SHA-256 of that. Digests are SHA-256 of canonical encodings; the genesis, block 0, has b"" for its
+parent and no inputs or data (None). The record in the store is the canonical encoding of
+
+    (header, inputs, data, (label, count, digest, number) of the top node of the state, or None of an empty one)
+
+with the first three as bytes, so that a list of blocks need not decode what came in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.errors import CodecError, StoreDamaged
+from actors.nodes import Node
+from actors.tree import EMPTY, Tree
+from actors.values import decode, encode
+
+if TYPE_CHECKING:
+    from actors.nodes import NodeSource
+
+_TITLE: Final = "lockstep block"
+_FORMAT: Final = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A closed block.
+
+    Attributes:
+        number: its height; the genesis is 0.
+        parent: its parent's hash; b"" for the genesis.
+        gas_used: what the metered activations in it used.
+        state_root: the Merkle root of the whole machine behind it, 32 bytes.
+        code: the digest of the source of the programs that ran in it.
+        inputs_form: the encoded inputs.
+        data_form: the encoded data.
+    """
+
+    number: int
+    parent: bytes
+    gas_used: int
+    state_root: bytes
+    code: bytes
+    inputs_form: bytes = dataclasses.field(repr=False)
+    data_form: bytes = dataclasses.field(repr=False)
+
+    @cached_property
+    def inputs(self) -> Any:
+        """What the root received: the value that `advance` was given, frozen."""
+        return decode(self.inputs_form)
+
+    @cached_property
+    def data(self) -> Any:
+        """What the root returned, or gave to `snapshot`."""
+        return decode(self.data_form)
+
+    @cached_property
+    def inputs_digest(self) -> bytes:
+        """The SHA-256 of the encoded inputs."""
+        return sha256(self.inputs_form).digest()
+
+    @cached_property
+    def header(self) -> bytes:
+        """The bytes whose SHA-256 is the block's hash."""
+        return encode(
+            (
+                _TITLE,
+                _FORMAT,
+                self.number,
+                self.parent,
+                self.inputs_digest,
+                sha256(self.data_form).digest(),
+                self.gas_used,
+                self.state_root,
+                self.code,
+            )
+        )
+
+    @cached_property
+    def hash(self) -> bytes:
+        """The block's hash: 32 bytes that pin everything in it and before it."""
+        return sha256(self.header).digest()
+
+    def record(self, state: Tree) -> bytes:
+        """Return the block's record. The nodes of its state must be numbered."""
+        node = state.node
+        top = None if node is None else (state.label, node.count, node.digest, node.number)
+        return encode((self.header, self.inputs_form, self.data_form, top))
+
+
+def read_record(record: bytes, digest: bytes, source: NodeSource) -> tuple[Block, Tree]:
+    """Return the block of a record, and its state, whose nodes come from `source` when they are needed.
+
+    Raises:
+        StoreDamaged: the record is not that of the block with this hash.
+    """
+    try:
+        header, inputs, data, top = decode(record)
+        title, form, number, parent, inputs_digest, data_digest, gas_used, state_root, code = decode(header)
+        if (title, form) != (_TITLE, _FORMAT):
+            raise CodecError(f"a header of {title!r}, format {form!r}")
+        block = Block(number, parent, gas_used, state_root, code, inputs, data)
+        state = EMPTY if top is None else Tree(top[0], Node.stub(top[1], top[2], top[3], source))
+        if (block.inputs_digest, sha256(data).digest()) != (inputs_digest, data_digest):
+            raise CodecError("its inputs or data are not those of its header")
+        if sha256(header).digest() != digest or block.header != header:
+            raise CodecError("its header does not have its hash")
+        if state.digest() != state_root:
+            raise CodecError("its state is not that of its header")
+    except (CodecError, ValueError, TypeError, AttributeError) as error:
+        raise StoreDamaged(f"the record of block {digest.hex()[:16]}… is damaged: {error}") from error
+    return block, state

@@ -1,0 +1,61 @@
+"""The driver: the only place that awaits anything.
+
+It lets the stepper work in slices, gives the event loop a turn between them, and waits for the disk in a thread, so
+that neither a long block nor a slow disk stops the rest of the program. A cancelled block leaves nothing behind: a
+commit that has begun is waited for, whatever happens, and is then there whole.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+
+if TYPE_CHECKING:
+    from runtime.stepper import Stepper
+    from runtime.store.base import Commit, Store
+
+#: How many steps are made between two turns of the event loop.
+STEPS_PER_TURN: Final = 2_000
+
+
+async def drive(stepper: Stepper) -> None:
+    """Step until the block is over."""
+    while stepper.run(STEPS_PER_TURN):
+        await anyio.lowlevel.checkpoint()
+
+
+class Writer:
+    """Makes commits in a thread of its own, one after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lockstep-commit")
+
+    async def commit(self, commit: Commit) -> BaseException | None:
+        """Make a commit and wait until it is durable, through any cancellation.
+
+        Returns:
+            The cancellation that came meanwhile, for the caller to raise once it has noted that the commit is there.
+
+        Raises:
+            StoreError: the commit was not made.
+        """
+        future = self._thread.submit(self._store.commit, commit)
+        cancelled: BaseException | None = None
+        while not future.done():
+            try:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(future.exception, abandon_on_cancel=True)
+            except anyio.get_cancelled_exc_class() as error:
+                cancelled = error
+        future.result()
+        return cancelled
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()

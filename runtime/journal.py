@@ -1,0 +1,331 @@
+"""The journal: what an activation's system calls were answered, and how a process is restored from it.
+
+A coroutine cannot be copied or stored, so a process that stands in the middle of `run` is kept as its program, the heap
+with which the activation began, and the journal. To restore it, `run` is run from the top on that heap; each call it
+makes is held against the recorded one and answered from the record; at the end, its heap is held against the recorded
+one. What its parent put meanwhile stands in the journal as the outcome of the RET at which it was put.
+
+In the state, item i of the journal is, under its number as 4 bytes:
+
+    the number               (description of the call, code of the outcome, outcome)
+    the number, 01+k, …      the k-th tree of the outcome, mounted: a region, the two sides of changes, a heap
+
+    code 0: none yet, here it stands      1: the value      2: thrown, as (code of the error, its fields)
+"""
+
+from __future__ import annotations
+
+import logging
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from actors import errors
+from actors.calls import CALLS, Call, Drop, Get, Put, Snapshot, Status
+from actors.changes import Changes
+from actors.errors import CodecError, LockstepError, ReplayDiverged
+from actors.keys import decode_key, path_text, plain
+from actors.memory import Memory, form_of
+from actors.nodes import from_cell
+from actors.region import Region, View
+from actors.trap import Trap, TrapKind
+from actors.tree import EMPTY, Tree
+from actors.values import decode, encode
+from runtime.position import foreign_await, position_of
+from runtime.programs import identity
+from runtime.quiet import quiet_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from runtime.record import Record
+
+_log = logging.getLogger("lockstep.replay")
+
+_PENDING: Final = 0
+_VALUE: Final = 1
+_THROWN: Final = 2
+_SHORT: Final = 64
+_MEND: Final = (
+    "a program may depend on its heap and its calls alone, and its code may change only where it has returned; "
+    "go back to the code that made this state, or revert to a block before it stood here"
+)
+
+#: What the kernel may throw into a process, by code: all it needs to be thrown again is its fields.
+_THROWABLE: Final[dict[str, type[LockstepError]]] = {
+    cls.code: cls
+    for cls in (
+        errors.NoSuchChild,
+        errors.ChildFailed,
+        errors.OutOfGas,
+        errors.MissingKey,
+        errors.CallRefused,
+        errors.ProgramError,
+        errors.LimitExceeded,
+    )
+}
+
+
+class Told(NamedTuple):
+    """A call as the state tells it: its description."""
+
+    description: tuple[Any, ...]
+
+
+class Resumed(NamedTuple):
+    """The outcome of a SNAPSHOT in the middle: the next block's input, and how the heap changed until it went on."""
+
+    value: Any
+    changes: Changes
+
+
+# --- descriptions --------------------------------------------------------------------------------------------------
+
+
+def describe(call: Call | Told) -> tuple[Any, ...]:
+    """Return a value that tells a call: equal for equal calls, short whatever it carries."""
+    if type(call) is Told:
+        return call.description
+    if type(call) is Put:
+        program = None if call.program is None else identity(call.program)
+        values = tuple([(key, _brief(slot)) for key, slot in call.values])
+        return "put", call.child, values, program, call.delete, call.start, call.gas
+    if type(call) is Get:
+        wanted = [(one.prefix, one.low, one.high) if type(one) is Region else one for one in call.wanted]
+        return "get", call.child, tuple(wanted)
+    if type(call) is Snapshot:
+        return "snapshot", _brief(call.data), call.region
+    if type(call) is Status or type(call) is Drop:
+        return type(call).__name__.lower(), call.child
+    return ("ret",)
+
+
+def _brief(slot: Any) -> bytes:
+    form = slot.tree.digest() if type(slot) is View else form_of(slot) or b""
+    return form if len(form) <= _SHORT else sha256(form).digest()
+
+
+def describe_text(description: tuple[Any, ...]) -> str:
+    """Return a call's description for people."""
+    kind, *rest = description
+    if kind == "put":
+        child, values, program, delete, start, gas = rest
+        parts = [repr(child), "{" + ", ".join(f"{_key(key)}: {_value(form)}" for key, form in values) + "}"]
+        parts += [f"program={program}"] if program else []
+        parts += [f"delete={[_key(one[0]) for one in delete]}"] if delete else []
+        parts += ["start=True"] if start else []
+        parts += [f"gas={gas}"] if gas is not None else []
+        return f"put({', '.join(parts)})"
+    if kind == "get":
+        child, wanted = rest
+        return f"get({', '.join([repr(child), *[_key(one) if isinstance(one, bytes) else f'Region{one!r}' for one in wanted]])})"
+    if kind == "snapshot":
+        return f"snapshot({_value(rest[0])})"
+    return f"{kind}({', '.join(map(repr, rest))})"
+
+
+def _key(form: bytes) -> str:
+    return repr(plain(decode_key(form))) if form else "the whole heap"
+
+
+def _value(form: bytes) -> str:
+    try:
+        return repr(decode(form))
+    except CodecError:
+        return f"<{form.hex()[:16]}…>"
+
+
+# --- outcomes ------------------------------------------------------------------------------------------------------
+
+
+def save(journal: list[Any], count: int, saved: tuple[Tree, int]) -> tuple[Tree, int]:
+    """Return the first `count` items of a journal (calls and outcomes alike) as a tree, going on from `saved`."""
+    tree, begin = saved
+    if begin > count:
+        tree, begin = EMPTY, 0
+    begin -= begin % 2
+    for item in range(begin, count, 2):
+        prefix = (item // 2).to_bytes(4, "big")
+        if item == begin:
+            tree = tree.graft(prefix, EMPTY)
+        if item + 1 < count:
+            code, outcome, trees = _dump(journal[item], journal[item + 1])
+        else:
+            code, outcome, trees = _PENDING, None, ()
+        tree = tree.update([(prefix, encode((describe(journal[item]), code, outcome)))])
+        for index, mounted in enumerate(trees):
+            tree = tree.graft(prefix + bytes((1 + index,)), mounted)
+    return tree, count
+
+
+def _dump(call: Call | Told, outcome: Any) -> tuple[int, Any, tuple[Tree, ...]]:
+    if isinstance(outcome, LockstepError):
+        return _THROWN, (outcome.code, outcome.args), ()
+    if isinstance(outcome, Changes):
+        return _VALUE, ("changes",), outcome.trees()
+    if isinstance(outcome, Resumed):
+        return _VALUE, ("resumed", outcome.value), outcome.changes.trees()
+    if isinstance(outcome, Trap):
+        return _VALUE, ("trap", outcome.kind.value, outcome.error, outcome.gas, outcome.middle), ()
+    kind, *rest = describe(call)
+    if kind != "get":
+        return _VALUE, ("done",), ()
+    got = (outcome,) if len(rest[1]) == 1 else outcome
+    trees = tuple([one.tree for one in got if type(one) is View])
+    return _VALUE, ("got", tuple([("view",) if type(one) is View else ("value", one) for one in got])), trees
+
+
+def restore_journal(tree: Tree, count: int, place: str) -> list[Any]:
+    """Return the items of a journal from its tree.
+
+    Args:
+        tree: as `save` made it.
+        count: how many items.
+        place: the path of the process, as printed.
+    """
+    items: list[Any] = []
+    for item in range(0, count, 2):
+        prefix = (item // 2).to_bytes(4, "big")
+        data = tree.get(prefix)
+        if data is None:
+            raise CodecError(f"the journal of {place} has no item {item // 2}")
+        description, code, outcome = decode(data)
+        items.append(Told(description))
+        if code == _PENDING:
+            break
+        if code == _THROWN:
+            items.append(_THROWABLE[outcome[0]](*outcome[1]))
+        else:
+            items.append(_restore(outcome, tree, prefix, description, place))
+    return items
+
+
+def _restore(outcome: Any, tree: Tree, prefix: bytes, description: tuple[Any, ...], place: str) -> Any:
+    def mounted(index: int) -> Tree:
+        return tree.extract(prefix + bytes((1 + index,)))
+
+    kind, *rest = outcome
+    if kind == "done":
+        return None
+    if kind == "changes":
+        return Changes(None, mounted(0), mounted(1))
+    if kind == "resumed":
+        return Resumed(rest[0], Changes(None, mounted(0), mounted(1)))
+    if kind == "trap":
+        return Trap(TrapKind(rest[0]), *rest[1:])
+    child = f"{place.rstrip('/')}/{description[1]}"
+    got, views = [], 0
+    for one in rest[0]:
+        if one[0] == "view":
+            got.append(View(mounted(views), child))
+            views += 1
+        else:
+            got.append(one[1])
+    return got[0] if len(got) == 1 else tuple(got)
+
+
+# --- replay --------------------------------------------------------------------------------------------------------
+
+
+def replay(record: Record) -> Coroutine[Any, Any, Any]:
+    """Return a coroutine that stands where the record's journal ends; the record's memory becomes the one it uses.
+
+    Raises:
+        ReplayDiverged: the program did not do again what the journal has.
+    """
+    assert record.program is not None
+    assert record.begin is not None
+    memory = Memory(record.begin)
+    with quiet_logging():
+        instance = record.program()
+        instance.bind(memory, record.path)
+        coroutine = instance.run()
+        _Replay(record, memory, coroutine).run()
+    kept = record.memory
+    memory.tree, memory.snap, memory.kept, memory.writes, memory.cache = (
+        kept.tree,
+        kept.snap,
+        kept.kept,
+        kept.writes,
+        kept.cache,
+    )
+    record.memory = memory
+    _log.debug("%s restored from %d calls", path_text(record.path), len(record.journal) // 2)
+    return coroutine
+
+
+class _Replay:
+    def __init__(self, record: Record, memory: Memory, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.record = record
+        self.memory = memory
+        self.coroutine = coroutine
+        self.index = 0
+
+    def run(self) -> None:
+        journal = self.record.journal
+        outcome: Any = None
+        for self.index in range(0, len(journal), 2):
+            call = self._step(outcome)
+            description = describe(call)
+            if description != describe(journal[self.index]):
+                raise self._diverged(describe_text(description), "wrong")
+            if self.index + 1 == len(journal):
+                break
+            outcome = journal[self.index + 1]
+            if description[0] == "ret":
+                self._goes_on(outcome)
+            elif description[0] == "snapshot":
+                self._goes_on(outcome.changes)
+                outcome = outcome.value
+        assert self.record.stopped_at is not None
+        self._check_heap(self.record.stopped_at)
+
+    def _step(self, outcome: Any) -> Any:
+        try:
+            if isinstance(outcome, LockstepError):
+                call = self.coroutine.throw(outcome)
+            else:
+                call = self.coroutine.send(outcome)
+        except StopIteration:
+            raise self._diverged("run returned", "missing") from None
+        except Exception as error:
+            raise self._diverged(f"run raised {type(error).__name__}: {error}", "missing") from error
+        if type(call) not in CALLS:
+            return self._step(foreign_await(self.record.path, self.coroutine, call))
+        return call
+
+    def _goes_on(self, changes: Changes) -> None:
+        """Check the heap at a RET or SNAPSHOT in the middle, and put the one in place on which the program went on."""
+        before, after = changes.trees()
+        self._check_heap(before)
+        self.memory.mount(b"", after)
+
+    def _check_heap(self, recorded: Tree) -> None:
+        heap = self.memory.fold()
+        if heap.digest() != recorded.digest():
+            key, old, new = next(recorded.difference(heap))
+            raise self._diverged(f"in the heap there {_key(key)} = {_cell(new)}, recorded {_cell(old)}", "wrong")
+
+    def _diverged(self, got: str, label: str) -> ReplayDiverged:
+        journal, index = self.record.journal, self.index
+        before = [
+            f"    ok     {i // 2}: {describe_text(describe(journal[i]))}" for i in range(max(0, index - 6), index, 2)
+        ]
+        position = position_of(self.coroutine)
+        expected = describe_text(describe(journal[index]))
+        self.coroutine.close()
+        return ReplayDiverged(
+            "\n".join(
+                [
+                    f"{path_text(self.record.path)} did not repeat its journal at call {index // 2}"
+                    + (f" ({position})" if position else ""),
+                    *before,
+                    f"    {label:<6} {index // 2}: expected {expected}",
+                    f"              got      {got}",
+                    _MEND,
+                ]
+            )
+        )
+
+
+def _cell(cell: bytes | None) -> str:
+    return "nothing" if cell is None else repr(decode(from_cell(cell)))

@@ -1,0 +1,566 @@
+"""The kernel: the rules of the contract as a state machine. An event comes in, effects go out.
+
+An event is something that a process did (made a call, returned, failed) or that the outside did (handed in a block).
+`TRANSITIONS` says what is done with it, by the stage of the process and the kind of event; an event with no entry there
+is a bug, and the error carries the story of the last ones. An effect is put on the agenda: resume this process with
+that answer, or throw it an error. Whoever performs effects (runtime.stepper) reports what came of them as events.
+
+Architecture invariants:
+- The kernel performs nothing: it awaits nothing, reads no clock, runs no line of a program.
+- Every check of a call comes before its first effect; a refused call has changed nothing.
+- Waits run down the tree alone, so there is no deadlock and no order in which effects are performed that shows.
+- A process that its parent has not waited for since its start is in the state as it was at that start.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from actors.calls import Call, Drop, Get, Put, Ret, Snapshot, Status
+from actors.changes import Changes, changes_of
+from actors.errors import (
+    CallRefused,
+    ChildFailed,
+    KernelBug,
+    LimitExceeded,
+    MissingKey,
+    NoSuchChild,
+    OutOfGas,
+    ProgramError,
+)
+from actors.keys import Name, decode_key, encode_key, path_text, plain
+from actors.limits import JOURNAL_CALLS_MAX, NAMES_SHOWN_MAX, PROCESS_DEPTH_MAX
+from actors.memory import Formed, Memory, Slot, to_slot
+from actors.region import Region, View
+from actors.trap import Trap, TrapKind
+from actors.tree import EMPTY, Tree
+from actors.values import ABSENT
+from runtime.journal import Resumed
+from runtime.record import AT_TOP, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
+from runtime.state import child_names, child_state, freeze, freeze_children, thaw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.process import Process, Root
+
+_log = logging.getLogger("lockstep.kernel")
+
+
+class Returned(NamedTuple):
+    """Event: `run` returned."""
+
+    value: Any
+
+
+class Failed(NamedTuple):
+    """Event: an exception left `run`."""
+
+    error: BaseException
+
+
+class ChildStopped(NamedTuple):
+    """Event: the child that a process waits for has stopped."""
+
+
+class Input(NamedTuple):
+    """Event, for the root alone: the next block's input."""
+
+    #: What the program gets, and what goes into the input region: keys behind it, and slots.
+    value: Any
+    entries: list[tuple[bytes, Slot]]
+
+
+class Closed(NamedTuple):
+    """What the kernel says of a block that the root closed."""
+
+    data: Slot
+    used: int
+    programs: frozenset[type[Process]]
+
+
+Event: TypeAlias = Call | Returned | Failed | ChildStopped | Input
+
+#: Effect: resume a process with an answer (begin it where there is no activation), or throw it the error.
+Effect: TypeAlias = tuple[Record, Any, "BaseException | None"]
+
+_STORY_EVENTS: Final = 32
+
+
+class Kernel:
+    """The processes of one machine.
+
+    Args:
+        root: the root's record.
+    """
+
+    def __init__(self, root: Record) -> None:
+        self.root = root
+        #: What is to be performed; the first is the most urgent.
+        self.agenda: deque[Effect] = deque()
+        #: Set when the root closes its block, and when it fails.
+        self.closed: Closed | None = None
+        self.failed: BaseException | None = None
+        #: Whether something running was dropped or reverted, so that effects for it may still be on the agenda.
+        self.orphans = False
+        #: The exceptions behind the children's last failures, for people: by record.
+        self.failures: dict[Record, BaseException] = {}
+        self._story: deque[tuple[Record, int, str]] = deque(maxlen=_STORY_EVENTS)
+
+    # --- genesis, state ---
+
+    @staticmethod
+    def genesis(program: type[Root], entries: list[tuple[bytes, Slot | View]]) -> Kernel:
+        """Return the machine before its first block: a root that was never started, on a heap of these entries."""
+        root = Record(None, "", Memory())
+        root.program = program
+        _copy(root.memory, entries)
+        return Kernel(root)
+
+    @staticmethod
+    def load(state: Tree) -> Kernel:
+        """Return the machine of a state. Reads a few nodes."""
+        return Kernel(thaw(state, None, ""))
+
+    def state(self) -> Tree:
+        """Return the state of the whole machine, which must stand between blocks. O(what changed)."""
+        if self.root.stage != STOPPED:
+            raise self._bug("the state is asked for in the middle of a block")
+        return freeze(self.root)
+
+    # --- events ---
+
+    def handle(self, record: Record, event: Event) -> None:
+        """Do what the contract says about an event; the effects are on the agenda."""
+        transition = TRANSITIONS.get((record.stage, type(event)))
+        self._story.append((record, record.stage, type(event).__name__))
+        if transition is None:
+            raise self._bug(
+                f"{path_text(record.path)} is {STAGES[record.stage]}, where {type(event).__name__} has no place"
+            )
+        transition(self, record, event)
+
+    def begun(self, record: Record) -> bool:
+        """Note that an effect for a process is being performed. False: the process is gone, leave it."""
+        if self.orphans and not record.alive():
+            return False
+        if record.stage == READY:
+            record.stage = RUNNING
+        return True
+
+    def _resume(self, record: Record, answer: Any) -> None:
+        """Answer a call at once: the caller goes on before anything else, with the call in its journal."""
+        record.stage = RUNNING
+        record.journal.append(answer)
+        self.agenda.appendleft((record, answer, None))
+
+    def _throw(self, record: Record, error: BaseException) -> None:
+        record.stage = RUNNING
+        record.journal.append(error)
+        self.agenda.appendleft((record, None, error))
+
+    def _noted(self, record: Record, call: Call) -> bool:
+        """Write a call into the journal, unless it is full."""
+        if len(record.journal) >= 2 * JOURNAL_CALLS_MAX:
+            error = LimitExceeded(
+                f"{path_text(record.path)} made {JOURNAL_CALLS_MAX} system calls in one activation, which is the limit; "
+                "return, keep what is to be known in the heap, and go on at the next start"
+            )
+            self.agenda.appendleft((record, None, error))
+            return False
+        record.journal.append(call)
+        return True
+
+    # --- PUT ---
+
+    def _put(self, record: Record, call: Put) -> None:
+        if self._noted(record, call):
+            self._do_put(record, call)
+
+    def _do_put(self, record: Record, call: Put) -> None:
+        child = record.children.get(call.child)
+        if child is None:
+            child = self._find_retained(record, call.child)
+        if call.start and call.program is None and (child is None or child.program is None):
+            self._throw(
+                record,
+                ProgramError(
+                    f"{path_text((*record.path, call.child))} has no program to start; pass program= with the PUT"
+                ),
+            )
+            return
+        if child is None:
+            if record.depth() >= PROCESS_DEPTH_MAX:
+                error = LimitExceeded(
+                    f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit"
+                )
+                self._throw(record, error)
+                return
+            child = record.children[call.child] = Record(record, call.child, Memory())
+        elif not child.settled:
+            if child.stage != STOPPED:
+                self._wait(record, child, call)
+                return
+            self._settle(record, child)
+        self._change(child, call)
+        self._resume(record, None)
+
+    def _change(self, child: Record, call: Put) -> None:
+        """Perform a PUT on a child that is stopped."""
+        child.touch()
+        if call.program is not None:
+            child.program = call.program
+            self._reset(child)
+        memory = child.memory
+        for prefix, low, high, single in call.delete:
+            if not single:
+                memory.clear(prefix, low, high)
+            elif memory.read(prefix) is not ABSENT:
+                memory.writes[prefix] = ABSENT
+        _copy(memory, call.values)
+        if call.start:
+            child.gas = call.gas
+            self._start(child)
+
+    def _reset(self, record: Record) -> None:
+        """Set a control state to the top of `run`."""
+        if record.middle:
+            record.middle = False
+            record.journal = []
+            record.begin = record.stopped_at = None
+            self.end_activation(record)
+        record.trap, record.error = TrapKind.NEW, None
+        self.failures.pop(record, None)
+
+    def _start(self, record: Record) -> None:
+        """Take the snapshot of a stopped process and set it running."""
+        answer = None
+        memory = record.memory
+        children = freeze_children(record) if record.dirty_children else record.retained
+        if record.middle:
+            assert record.stopped_at is not None
+            record.start = Start(children, len(record.journal), True, record.begin, record.stopped_at)
+            answer = Changes(None, record.stopped_at, memory.fold())
+            record.journal.append(answer)
+        else:
+            record.start = Start(children, 0, False, None, None) if len(children) else AT_TOP
+        memory.take_snapshot()
+        if self.failures:
+            self.failures.pop(record, None)
+        record.started = True
+        record.settled = False
+        record.stage = READY
+        record.trap, record.error, record.used, record.ran = TrapKind.NEW, None, 0, None
+        self.agenda.append((record, answer, None))
+
+    # --- GET, STATUS, DROP ---
+
+    def _get(self, record: Record, call: Get) -> None:
+        if self._noted(record, call):
+            self._do_get(record, call)
+
+    def _do_get(self, record: Record, call: Get) -> None:
+        child = self._stopped_child(record, call)
+        if child is None:
+            return
+        if child.trap is TrapKind.FAILED or child.trap is TrapKind.OUT_OF_GAS:
+            kind = ChildFailed if child.trap is TrapKind.FAILED else OutOfGas
+            self._throw(record, kind(path_text(child.path), child.error or "", child.used))
+            return
+        if not call.wanted:
+            self._resume(record, changes_of(child.memory))
+            return
+        got = []
+        for one in call.wanted:
+            if type(one) is Region:
+                got.append(_view(child, one))
+                continue
+            assert isinstance(one, bytes)
+            slot = child.memory.read(one)
+            if slot is ABSENT:
+                self._throw(record, MissingKey(path_text(child.path), repr(plain(decode_key(one)))))
+                return
+            got.append(slot.value if type(slot) is Formed else slot)
+        self._resume(record, got[0] if len(got) == 1 else tuple(got))
+
+    def _status(self, record: Record, call: Status) -> None:
+        if self._noted(record, call):
+            self._do_status(record, call)
+
+    def _do_status(self, record: Record, call: Status) -> None:
+        child = self._stopped_child(record, call)
+        if child is not None:
+            self._resume(record, Trap(child.trap, child.error, child.used, child.middle))
+
+    def _drop(self, record: Record, call: Drop) -> None:
+        if not self._noted(record, call):
+            return
+        child = self._find(record, call.child)
+        if child is None:
+            self._throw(record, self._no_such_child(record, call.child))
+            return
+        del record.children[call.child]
+        record.retained = record.retained.graft(encode_key(call.child), EMPTY)
+        self.orphans = self.orphans or not child.settled or bool(child.children)
+        self.failures.pop(child, None)
+        self.end_activation(child)
+        self._resume(record, None)
+
+    def _stopped_child(self, record: Record, call: Get | Status) -> Record | None:
+        """Return the child that a call asks for once it is stopped; None: it is not there, or has to be waited for."""
+        child = record.children.get(call.child)
+        if child is None:
+            child = self._find_retained(record, call.child)
+            if child is None:
+                self._throw(record, self._no_such_child(record, call.child))
+                return None
+        if not child.settled:
+            if child.stage != STOPPED:
+                self._wait(record, child, call)
+                return None
+            self._settle(record, child)
+        return child
+
+    # --- finding and waiting ---
+
+    def _find(self, record: Record, name: Name) -> Record | None:
+        return record.children.get(name) or self._find_retained(record, name)
+
+    def _find_retained(self, record: Record, name: Name) -> Record | None:
+        """Bring a child in that is in the state only; one that is pending there is set running."""
+        if not len(record.retained):
+            return None
+        state = child_state(record.retained, name)
+        if state is None:
+            return None
+        child = record.children[name] = thaw(state, record, name)
+        if child.stage == READY:
+            answer = None
+            if child.middle:
+                assert child.stopped_at is not None
+                answer = Changes(None, child.stopped_at, child.memory.fold())
+                child.journal.append(answer)
+            self.agenda.append((child, answer, None))
+        return child
+
+    def _no_such_child(self, record: Record, name: Name) -> NoSuchChild:
+        known = sorted({*record.children, *_first_names(record)}, key=encode_key)
+        more = len(known) > NAMES_SHOWN_MAX
+        return NoSuchChild(path_text(record.path), name, known[:NAMES_SHOWN_MAX], more)
+
+    def _wait(self, record: Record, child: Record, call: Call) -> None:
+        record.stage = WAITING
+        record.pending = call
+        child.awaited = True
+
+    def _settle(self, record: Record, child: Record) -> None:
+        """The parent has waited for a child: what it did is in the state from now on."""
+        child.settled = True
+        child.touch()
+        record.used += child.used
+        if record.ran is None:
+            record.ran = set()
+        assert child.program is not None
+        record.ran.add(child.program)
+        if child.ran:
+            record.ran |= child.ran
+
+    def _child_stopped(self, record: Record, event: ChildStopped) -> None:
+        call = record.pending
+        record.pending = None
+        record.stage = RUNNING
+        _AGAIN[type(call)](self, record, call)
+
+    # --- RET, SNAPSHOT, the end of run ---
+
+    def _ret(self, record: Record, call: Ret) -> None:
+        if not self._noted(record, call):
+            return
+        if record.parent is None:
+            self._throw(
+                record, CallRefused("ret: the root has no parent to return to; close the block with snapshot()")
+            )
+            return
+        self._stop_in_the_middle(record)
+        self._stopped(record, TrapKind.RETURNED)
+
+    def _snapshot(self, record: Record, call: Snapshot) -> None:
+        if not self._noted(record, call):
+            return
+        if record.parent is not None:
+            self._throw(record, CallRefused(f"snapshot: {path_text(record.path)} is not the root"))
+            return
+        self._stop_in_the_middle(record)
+        self._close(call.data, call.region)
+
+    def _stop_in_the_middle(self, record: Record) -> None:
+        if record.begin is None:
+            record.begin = record.memory.snapshot()
+        record.middle = True
+        record.stopped_at = record.memory.fold()
+
+    def _returned(self, record: Record, event: Returned) -> None:
+        if record.parent is None:
+            try:
+                data = to_slot(event.value)
+            except ProgramError as error:
+                self._root_failed(record, error)
+                return
+        elif event.value is not None:
+            told = (
+                f"{path_text(record.path)}: run returned {type(event.value).__name__}, which goes nowhere; "
+                "write results into the heap, where the parent gets them, and return nothing"
+            )
+            self._failed(record, Failed(ProgramError(told)))
+            return
+        record.journal = []
+        record.middle = False
+        record.begin = record.stopped_at = None
+        record.activation = None
+        if record.parent is None:
+            self._close(data, None)
+        else:
+            self._stopped(record, TrapKind.RETURNED)
+
+    def _stopped(self, record: Record, trap: TrapKind) -> None:
+        record.stage = STOPPED
+        record.trap = trap
+        if record.awaited:
+            record.awaited = False
+            assert record.parent is not None
+            self.handle(record.parent, _CHILD_STOPPED)
+
+    def _close(self, data: Slot, region: bytes | None) -> None:
+        root = self.root
+        root.stage = STOPPED
+        root.trap = TrapKind.RETURNED
+        root.input_at = region
+        assert root.program is not None
+        programs = {root.program, *(root.ran or ())}
+        self.closed = Closed(data, root.used, frozenset(programs))
+
+    # --- failure ---
+
+    def _failed(self, record: Record, event: Failed) -> None:
+        if record.parent is None:
+            self._root_failed(record, event.error)
+            return
+        self.end_activation(record)
+        start = record.start
+        record.memory.revert()
+        self.orphans = self.orphans or bool(record.children)
+        record.children = {}
+        record.dirty_children = []
+        record.retained = start.children
+        del record.journal[start.journal :]
+        record.middle, record.begin, record.stopped_at = start.middle, start.begin, start.stopped_at
+        record.error = type(event.error).__name__
+        self.failures[record] = event.error
+        _log.info("%s failed with %s", path_text(record.path), record.error, exc_info=event.error)
+        self._stopped(record, TrapKind.FAILED)
+
+    def _root_failed(self, record: Record, error: BaseException) -> None:
+        record.stage = STOPPED
+        self.failed = error
+
+    def end_activation(self, record: Record) -> None:
+        """Forget the coroutine of a process; it is made again from the journal when it is needed."""
+        activation, record.activation = record.activation, None
+        if activation is not None:
+            _close_coroutine(activation)
+
+    # --- blocks ---
+
+    def _input(self, record: Record, event: Input) -> None:
+        """Begin a block: the input goes into its region, and the root goes on."""
+        if record.parent is not None or record is not self.root:
+            raise self._bug("an input for a process that is not the root")
+        self.closed = self.failed = None
+        memory = record.memory
+        assert record.program is not None
+        region = record.input_at
+        if region is None:
+            region = encode_key(record.program.input_region)  # type: ignore[attr-defined]
+        memory.clear(region, None, None)
+        for key, slot in event.entries:
+            memory.writes[region + key] = slot
+        answer = None
+        if record.middle:
+            assert record.stopped_at is not None
+            answer = event.value
+            record.journal.append(Resumed(answer, Changes(None, record.stopped_at, memory.fold())))
+        memory.take_snapshot()
+        record.stage = READY
+        record.used, record.ran = 0, None
+        self.agenda.appendleft((record, answer, None))
+
+    def end(self) -> None:
+        """End every coroutine; the processes are forgotten."""
+        self.agenda.clear()
+        stack = [self.root]
+        while stack:
+            record = stack.pop()
+            self.end_activation(record)
+            stack.extend(record.children.values())
+
+    # --- bugs ---
+
+    def _bug(self, what: str) -> KernelBug:
+        lines = [f"  {path_text(record.path)} {STAGES[stage]}: {event}" for record, stage, event in self._story]
+        return KernelBug("\n".join([what, "the last events were:", *lines]))
+
+    def check(self) -> None:
+        """Check the invariants of all records, for tests."""
+        self.root.check()
+
+
+def _copy(memory: Memory, values: Any) -> None:
+    for key, slot in values:
+        if type(slot) is View:
+            memory.mount(key, slot.tree)
+        else:
+            memory.writes[key] = slot
+
+
+def _view(child: Record, region: Region) -> View:
+    tree = child.memory.fold().extract(encode_key(region.prefix)).cut(*region.bounds())
+    return View(tree, f"{region!r} of {path_text(child.path)}")
+
+
+def _first_names(record: Record) -> list[Name]:
+    names = child_names(record.retained)
+    return [name for _, name in zip(range(NAMES_SHOWN_MAX + 1), names, strict=False)]
+
+
+def _close_coroutine(activation: Any) -> None:
+    """End a coroutine; what it raises or awaits on its way out concerns nobody any more."""
+    try:
+        activation.close()
+    except Exception as error:
+        _log.debug("a process that was ended raised %s on its way out", type(error).__name__)
+
+
+_CHILD_STOPPED: Final = ChildStopped()
+
+#: What becomes of a call whose caller had to wait.
+_AGAIN: Final[dict[Any, Callable[[Kernel, Record, Any], None]]] = {
+    Put: Kernel._do_put,
+    Get: Kernel._do_get,
+    Status: Kernel._do_status,
+}
+
+#: What is done with an event, by the stage of the process that it is about.
+TRANSITIONS: Final[dict[tuple[int, type], Callable[[Kernel, Record, Any], None]]] = {
+    (RUNNING, Put): Kernel._put,
+    (RUNNING, Get): Kernel._get,
+    (RUNNING, Status): Kernel._status,
+    (RUNNING, Drop): Kernel._drop,
+    (RUNNING, Ret): Kernel._ret,
+    (RUNNING, Snapshot): Kernel._snapshot,
+    (RUNNING, Returned): Kernel._returned,
+    (RUNNING, Failed): Kernel._failed,
+    (WAITING, ChildStopped): Kernel._child_stopped,
+    (STOPPED, Input): Kernel._input,
+}

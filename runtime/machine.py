@@ -1,0 +1,320 @@
+"""`Runtime`: a root program, a store, and the blocks that are made of them.
+
+The data's way through a block:
+
+    advance(inputs) → frozen, encoded → the kernel's Input event → the stepper steps processes until the root closes
+    the block → the state is folded into one tree, hashed, numbered → one durable commit → Block → the caller
+
+Nothing leaves before the commit. A block that fails, is cancelled, or cannot be committed leaves the head where it was:
+the processes in memory are then forgotten, and come back from the head's state when they are needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
+
+import anyio
+
+from actors.errors import BlockFailed, ChildFailed, InputError, StoreMismatch
+from actors.keys import path_text
+from actors.memory import form_of
+from actors.process import Root, check_program
+from actors.values import encode
+from runtime.chain import Block
+from runtime.driver import Writer, drive
+from runtime.history import History, Which
+from runtime.inputs import Genesis, block_input, genesis_entries
+from runtime.kernel import Input, Kernel
+from runtime.programs import code_digest, identity
+from runtime.stepper import Stepper
+from runtime.store import MemoryStore, SqliteStore, Store
+from runtime.verify import verify_block
+from runtime.view import ProcessView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from types import TracebackType
+
+    from actors.tree import Tree
+    from runtime.stepper import Order
+
+T = TypeVar("T")
+Where: TypeAlias = str | os.PathLike[str] | Store | None
+
+_log = logging.getLogger("lockstep")
+_ROOT: Final = "root program"
+_NO_INPUTS: Final[Mapping[str, Any]] = {}
+
+
+class Runtime:
+    """Runs a root program block by block. Use it with `async with`.
+
+    Args:
+        root: the `Root` subclass at the top.
+        store: a path, an open `Store`, or None to keep everything in memory.
+        genesis: the entries of the root's first heap: a mapping, (key, value) pairs, or a function that makes them,
+            which is called only where the store is new. Where it is not, entries that differ are refused.
+        order: in which order effects of different processes are performed; for tests. It never changes a result.
+        forget: restore every process from its journal whenever it goes on in the middle; for tests.
+
+    Raises:
+        ProgramError: `root` is no root program.
+        StoreError: of one kind or another, when it is entered.
+    """
+
+    def __init__(
+        self,
+        root: type[Root],
+        store: Where = None,
+        genesis: Genesis | None = None,
+        *,
+        order: Order | None = None,
+        forget: bool = False,
+    ) -> None:
+        check_program(root, root=True)
+        self._root = root
+        self._where = store
+        self._genesis = genesis
+        self._order = order
+        self._forget = forget
+        self._store: Store | None = None
+        self._history: History | None = None
+        self._writer: Writer | None = None
+        self._stepper: Stepper | None = None
+        self._turn: anyio.Lock | None = None
+
+    # --- opening and closing ---
+
+    async def __aenter__(self) -> Self:
+        """Open the store; write the genesis into a new one."""
+        if self._history is not None:
+            raise InputError("this Runtime is open already; make another one for another store")
+        store = self._where
+        if store is None:
+            store = MemoryStore()
+        elif isinstance(store, (str, os.PathLike)):
+            store = SqliteStore(store)
+        try:
+            self._history = self._begin(store) if store.head() is None else self._go_on(store)
+        except BaseException:
+            store.close()
+            raise
+        self._store = store
+        self._writer = Writer(store)
+        self._turn = anyio.Lock()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the store. What was committed stays; nothing else was anywhere."""
+        self._forget_processes()
+        if self._writer is not None:
+            self._writer.close()
+        if self._store is not None:
+            self._store.close()
+        self._history = self._writer = self._store = self._turn = None
+
+    def _genesis_state(self) -> Tree:
+        return Kernel.genesis(self._root, genesis_entries(self._genesis)).state()
+
+    def _begin(self, store: Store) -> History:
+        state = self._genesis_state()
+        code = code_digest(frozenset({self._root}))
+        nothing = encode(None)
+        block = Block(0, b"", 0, state.digest(), code, nothing, nothing)
+        return History.begin(store, block, state, {_ROOT: identity(self._root).encode()})
+
+    def _go_on(self, store: Store) -> History:
+        root = (store.meta(_ROOT) or b"").decode()
+        if root != identity(self._root):
+            raise StoreMismatch(
+                f"{store.place} belongs to the root program {root}, not {identity(self._root)}; "
+                "run that one, or choose another path"
+            )
+        history = History(store)
+        if self._genesis is not None and not callable(self._genesis):
+            made, kept = self._genesis_state(), history.state(0)
+            if made.digest() != kept.digest():
+                raise StoreMismatch(
+                    f"{store.place} began from another genesis (state root {kept.digest().hex()[:16]}…, this one gives "
+                    f"{made.digest().hex()[:16]}…); leave genesis out to go on with the store, or choose another path"
+                )
+        return history
+
+    def _opened(self) -> History:
+        if self._history is None:
+            raise InputError("the Runtime is not open; use it with `async with Runtime(…) as rt:`")
+        return self._history
+
+    # --- blocks ---
+
+    async def advance(self, inputs: object = _NO_INPUTS) -> Block:
+        """Make the next block.
+
+        Args:
+            inputs: what the root receives: a mapping becomes the entries of its input region, any other value stands
+                under the region's own key.
+
+        Returns:
+            The block, once it is durable.
+
+        Raises:
+            BlockFailed: the root failed; nothing of the block was kept, the head stays.
+            ValueRefused, KeyRefused, LimitExceeded: the inputs cannot stand in a heap.
+            ReplayDiverged: a process could not be restored; the head stays.
+            StoreError: the block could not be committed; the head stays.
+        """
+        history = self._opened()
+        assert self._turn is not None
+        form, value, entries = block_input(inputs)
+        async with self._turn:
+            try:
+                return await self._make(history, form, Input(value, entries))
+            except BaseException:
+                # Whatever the processes did since the head's state is not to be: they come back from there.
+                self._forget_processes()
+                raise
+
+    async def _make(self, history: History, inputs: bytes, event: Input) -> Block:
+        assert self._writer is not None
+        parent = history.head
+        stepper = self._stepper
+        if stepper is None:
+            kernel = Kernel.load(history.head_state)
+            stepper = self._stepper = Stepper(kernel, self._order, forget=self._forget)
+        kernel = stepper.kernel
+        kernel.handle(kernel.root, event)
+        await drive(stepper)
+        if kernel.failed is not None:
+            raise _block_failed(parent.number + 1, kernel)
+        closed = kernel.closed
+        assert closed is not None, "the agenda is empty, and the root has closed no block"
+        state = kernel.state()
+        data = form_of(closed.data)
+        assert data is not None
+        code = code_digest(closed.programs)
+        commit_state = state.digest()
+        block = Block(parent.number + 1, parent.hash, closed.used, commit_state, code, inputs, data)
+        cancelled = await self._writer.commit(history.commit_of(block, state))
+        history.head, history.head_state = block, state
+        _log.debug("block %d closed, state root %s", block.number, block.state_root.hex())
+        if cancelled is not None:
+            raise cancelled
+        return block
+
+    def _forget_processes(self) -> None:
+        if self._stepper is not None:
+            self._stepper.kernel.end()
+            self._stepper = None
+
+    @property
+    def head(self) -> Block:
+        """The block that the next one will have for its parent."""
+        return self._opened().head
+
+    def block(self, which: Which) -> Block:
+        """Return a block by its number on the chain, or by its hash (bytes, or hex digits) on any branch.
+
+        Raises:
+            BlockUnknown: it is not kept, or the chain does not go that far.
+        """
+        return self._opened().find(which)
+
+    def blocks(self, *, branches: bool = False) -> Iterator[Block]:
+        """Yield the blocks from the genesis to the head; with `branches`, those of all branches, by number."""
+        return self._opened().blocks(branches=branches)
+
+    async def revert(self, block: Which) -> Block:
+        """Make a kept block the head again. Later blocks stay readable by their hashes; `advance` makes another branch.
+
+        Raises:
+            BlockUnknown: there is no such block.
+        """
+        history = self._opened()
+        assert self._turn is not None
+        assert self._writer is not None
+        async with self._turn:
+            target = history.find(block)
+            state = history.state(target)
+            cancelled = await self._writer.commit(history.revert_of(target))
+            history.head, history.head_state = target, state
+            self._forget_processes()
+            if cancelled is not None:
+                raise cancelled
+        return target
+
+    def state(self, block: Which | None = None) -> ProcessView:
+        """Return a read-only view of the root process behind a block (the head, if not given), and so of all below it."""
+        history = self._opened()
+        return ProcessView(history.state(history.head if block is None else block), ())
+
+    async def verify(
+        self, first: int = 1, last: int | None = None, *, progress: Callable[[Block], None] | None = None
+    ) -> int:
+        """Execute blocks of the chain again, from the store and in another order of completion, and compare everything.
+
+        Args:
+            first: the first block's number.
+            last: the last one's; the head's, if not given.
+            progress: called with each block that was verified.
+
+        Returns:
+            How many blocks were verified.
+
+        Raises:
+            VerifyFailed: at the first difference, with the block, the process, the key, expected and got.
+            BlockUnknown: the chain does not have them all.
+        """
+        history = self._opened()
+        last = history.head.number if last is None else last
+        if not first >= 1:
+            raise InputError(f"verify: the first block is {first}; block 0 is the genesis, which nothing executed")
+        for number in range(first, last + 1):
+            block = history.find(number)
+            await verify_block(history.state(block.parent), block, history.state(block))
+            if progress is not None:
+                progress(block)
+        return max(0, last - first + 1)
+
+
+def _block_failed(number: int, kernel: Kernel) -> BlockFailed:
+    """Return the error for a root that failed, with the children's own exceptions behind it, for people."""
+    error = kernel.failed
+    assert error is not None
+    behind = {path_text(record.path): failure for record, failure in kernel.failures.items()}
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, ChildFailed) and at.__cause__ is None:
+            at.__cause__ = behind.pop(at.path, None)
+        at = at.__cause__ or at.__context__
+    failed = BlockFailed(number, type(error).__name__, str(error))
+    failed.__cause__ = error
+    return failed
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]] | Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on uvloop where there is one, on asyncio's own loop elsewhere.
+
+    It also sets the garbage collector's thresholds to (50,000, 20, 100): heaps are many small objects without cycles,
+    which the defaults walk again and again.
+
+    Args:
+        main: a coroutine function without parameters, or a coroutine.
+    """
+    gc.set_threshold(50_000, 20, 100)
+    coroutine = main if inspect.iscoroutine(main) else main()  # type: ignore[operator]
+    try:
+        import uvloop
+    except ImportError:
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        result: T = runner.run(coroutine)
+        return result

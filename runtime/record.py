@@ -1,0 +1,186 @@
+"""What the kernel keeps of one process, and the stages it goes through.
+
+                 ┌────────────────────── put(start) ─────────────────────┐
+                 ▼                                                        │
+    created → STOPPED ── put(start) → READY ── begun → RUNNING ── return, ret, fail → STOPPED
+                                                        │   ▲
+                              put, get, status of a     │   │  that child stopped
+                              child that is running     ▼   │
+                                                       WAITING
+
+A process that its parent has started is *unsettled* until the parent has waited for it. Until then the state holds its
+start alone, whether it has run or not; that is why the time at which it runs makes no difference to any root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from actors.memory import Memory
+from actors.trap import TrapKind
+from actors.tree import EMPTY, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from actors.calls import Call
+    from actors.keys import Name, Path
+    from actors.memory import Memory
+    from actors.process import Process
+
+STOPPED: Final = 0
+READY: Final = 1
+RUNNING: Final = 2
+WAITING: Final = 3
+
+STAGES: Final = ("stopped", "ready", "running", "waiting")
+
+
+class Start(NamedTuple):
+    """A process's control state and subtree as they were at its last start; its heap's snapshot is in its memory."""
+
+    #: The children, as a tree of their states.
+    children: Tree
+    #: How many items of the journal there were.
+    journal: int
+    middle: bool
+    begin: Tree | None
+    stopped_at: Tree | None
+
+
+#: The start of a process without children at the top of `run`.
+AT_TOP: Final = Start(EMPTY, 0, False, None, None)
+
+
+class Record:
+    """One process, in the kernel's hands."""
+
+    __slots__ = (
+        "activation",
+        "awaited",
+        "begin",
+        "children",
+        "dirty",
+        "dirty_children",
+        "error",
+        "gas",
+        "input_at",
+        "journal",
+        "journal_saved",
+        "memory",
+        "middle",
+        "name",
+        "parent",
+        "pending",
+        "program",
+        "ran",
+        "retained",
+        "settled",
+        "stage",
+        "start",
+        "started",
+        "stopped_at",
+        "trap",
+        "used",
+    )
+
+    def __init__(self, parent: Record | None, name: Name, memory: Memory) -> None:
+        self.parent = parent
+        self.name = name
+        self.memory = memory
+        self.program: type[Process] | None = None
+        self.stage = STOPPED
+
+        # --- why it stopped ---
+        self.trap = TrapKind.NEW
+        #: The class name of the exception that ended it.
+        self.error: str | None = None
+        #: What is left in its meter; None: no meter.
+        self.gas: int | None = None
+        #: What its last activation used, its settled children's included.
+        self.used = 0
+        #: The programs that ran in its last activation's settled subtree; None: none but its own.
+        self.ran: set[type[Process]] | None = None
+
+        # --- control state ---
+        #: Whether it stands in the middle of `run`.
+        self.middle = False
+        #: Call, outcome, call, outcome, … of the current activation; a last call without an outcome is where it stands.
+        self.journal: list[Any] = []
+        #: The first of these items as a tree, and how many they are.
+        self.journal_saved: tuple[Tree, int] = (EMPTY, 0)
+        #: The heap with which the current activation began; kept while it stands in the middle.
+        self.begin: Tree | None = None
+        #: The heap when it stopped in the middle, before the parent put anything.
+        self.stopped_at: Tree | None = None
+        #: The root's: where the next block's input goes; None: where its class says.
+        self.input_at: bytes | None = None
+        #: The live coroutine: a cache of the control state, None where there is none or it is to be made again.
+        self.activation: Coroutine[Any, Any, Any] | None = None
+
+        # --- between it and its parent ---
+        #: Whether its parent has waited for it since its last start.
+        self.settled = True
+        #: Whether it was ever started, so that its memory's snapshot means something.
+        self.started = False
+        #: What it was at its last start.
+        self.start = AT_TOP
+        #: Whether its parent is waiting for it.
+        self.awaited = False
+        #: What it asked for and waits to get.
+        self.pending: Call | None = None
+        #: Whether its state in its parent's `retained` is out of date; then it is in the parent's `dirty_children`.
+        self.dirty = False
+
+        # --- its children ---
+        #: Those in the kernel's hands; the others are in `retained` only.
+        self.children: dict[Name, Record] = {}
+        #: The states of all children that are not dirty.
+        self.retained = EMPTY
+        self.dirty_children: list[Record] = []
+
+    @property
+    def path(self) -> Path:
+        """The names from the root to here."""
+        names: list[Name] = []
+        record = self
+        while record.parent is not None:
+            names.append(record.name)
+            record = record.parent
+        return tuple(reversed(names))
+
+    def depth(self) -> int:
+        """Return how many processes are above."""
+        depth, record = 0, self
+        while record.parent is not None:
+            depth, record = depth + 1, record.parent
+        return depth
+
+    def alive(self) -> bool:
+        """Whether it is still what its parent, and every process above, has under that name."""
+        record = self
+        while record.parent is not None:
+            if record.parent.children.get(record.name) is not record:
+                return False
+            record = record.parent
+        return True
+
+    def touch(self) -> None:
+        """Note that its state in its parent's tree is out of date."""
+        if not self.dirty and self.parent is not None:
+            self.dirty = True
+            self.parent.dirty_children.append(self)
+
+    def check(self) -> None:
+        """Check the invariants of this record and those below, for tests."""
+        assert (self.pending is not None) == (self.stage == WAITING)
+        assert not self.awaited or (self.parent is not None and self.parent.stage == WAITING and self.stage != STOPPED)
+        assert self.settled is False or self.stage == STOPPED or self.parent is None
+        assert self.middle or self.stage != STOPPED or not self.journal
+        assert (self.begin is None) == (self.stopped_at is None)
+        assert not self.memory.kept or self.memory.tree is self.memory.snap
+        for name, child in self.children.items():
+            assert child.name == name and type(child.name) is type(name)
+            assert child.parent is self
+            assert not child.dirty or child in self.dirty_children
+            child.check()

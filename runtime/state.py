@@ -1,0 +1,196 @@
+"""The state of a process, and so of the whole machine, as one tree: what the state root is the root of.
+
+The machine's state is a heap like any other: the state of a process is a tree in which its heap, its children's states
+and the rest are regions, mounted by reference. So a snapshot of everything is one root, a fork shares all it can, a
+proof is one path from a key up to the state root, and two blocks are compared by walking what differs.
+
+    p                  the control value, below
+    h key…             the heap
+    s key…             the heap's snapshot, where the process was started and has been waited for
+    b key…             the heap with which the activation began     ┐
+    r key…             the heap as it was at that RET               ├ where it stands in the middle of `run`
+    j number…          the journal (runtime.journal)                ┘
+    c name …           a child's state: this same layout again, behind the child's encoded name
+
+    control value: (program or None, whether it was ever started, pending, kind of trap, error or None, used, middle, meter
+                    or None, input region or None, items of the journal)
+
+A process that was started and that its parent has not waited for since is *pending*: what stands here is what it was
+when it was started, whether it has run since or not.
+
+The root's snapshot is not kept: nothing can ask for it, for a root that fails makes no block.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from actors.errors import CodecError, StoreDamaged
+from actors.keys import Name, Path, decode_element, decode_key, encode_key, path_text, plain
+from actors.memory import Memory
+from actors.trap import TrapKind
+from actors.tree import EMPTY, Tree
+from actors.values import decode, encode
+from runtime import journal
+from runtime.programs import find, identity
+from runtime.record import READY, Record, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTROL: Final = b"p"
+HEAP: Final = b"h"
+SNAPSHOT: Final = b"s"
+BEGIN: Final = b"b"
+STOPPED_AT: Final = b"r"
+JOURNAL: Final = b"j"
+CHILD: Final = b"c"
+
+
+class Control(NamedTuple):
+    """The control value."""
+
+    program: str | None
+    started: bool
+    pending: bool
+    trap: int
+    error: str | None
+    used: int
+    middle: bool
+    gas: int | None
+    input_at: bytes | None
+    journal: int
+
+
+# --- writing -------------------------------------------------------------------------------------------------------
+
+
+def freeze(record: Record) -> Tree:
+    """Return the state of a process. O(what changed in it and below it since the last time)."""
+    pending = not record.settled
+    start = record.start
+    parts: dict[bytes, Tree] = {}
+    if pending:
+        parts[HEAP] = record.memory.snapshot()
+        children, items, middle = start.children, start.journal, start.middle
+        begin, stopped_at = start.begin, start.stopped_at
+    else:
+        parts[HEAP] = record.memory.fold()
+        if record.started and record.parent is not None:
+            parts[SNAPSHOT] = record.memory.snapshot()
+        children, items, middle = freeze_children(record), len(record.journal), record.middle
+        begin, stopped_at = record.begin, record.stopped_at
+    if len(children):
+        parts[CHILD] = children
+    if middle:
+        assert begin is not None
+        assert stopped_at is not None
+        record.journal_saved = journal.save(record.journal, items, record.journal_saved)
+        parts[JOURNAL], parts[BEGIN], parts[STOPPED_AT] = record.journal_saved[0], begin, stopped_at
+    control = Control(
+        program=None if record.program is None else identity(record.program),
+        started=record.started,
+        pending=pending,
+        trap=TrapKind.NEW.value if pending else record.trap.value,
+        error=None if pending else record.error,
+        used=0 if pending else record.used,
+        middle=middle,
+        gas=record.gas,
+        input_at=record.input_at,
+        journal=items if middle else 0,
+    )
+    return EMPTY.update([(CONTROL, encode(tuple(control)))]).graft_all(parts)
+
+
+def freeze_children(record: Record) -> Tree:
+    """Bring `retained` up to date, and return it: the states of all children, by encoded name."""
+    if record.dirty_children:
+        parts = {}
+        for child in record.dirty_children:
+            child.dirty = False
+            if record.children.get(child.name) is child:
+                parts[encode_key(child.name)] = freeze(child)
+        record.dirty_children = []
+        record.retained = record.retained.graft_all(parts)
+    return record.retained
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def control_of(state: Tree, place: str) -> Control:
+    """Return the control value of a process's state."""
+    data = state.get(CONTROL)
+    try:
+        values = () if data is None else decode(data)
+        return Control(*values)
+    except (CodecError, TypeError) as error:
+        raise StoreDamaged(f"the state of {place} has no control value that can be read: {error}") from error
+
+
+def thaw(state: Tree, parent: Record | None, name: Name) -> Record:
+    """Return the record of a process from its state. Reads a few nodes; the heap stays where it is."""
+    record = Record(parent, name, Memory())
+    place = path_text(record.path)
+    control = control_of(state, place)
+    heap = state.extract(HEAP)
+    record.program = None if control.program is None else find(control.program)
+    record.trap, record.error, record.used = TrapKind(control.trap), control.error, control.used
+    record.gas, record.middle, record.input_at = control.gas, control.middle, control.input_at
+    record.retained = state.extract(CHILD)
+    if control.middle:
+        saved = state.extract(JOURNAL)
+        record.journal = journal.restore_journal(saved, control.journal, place)
+        record.journal_saved = (saved, control.journal)
+        record.begin, record.stopped_at = state.extract(BEGIN), state.extract(STOPPED_AT)
+    record.started = control.started
+    if control.pending:
+        record.memory = Memory(heap)
+        record.settled = False
+        record.stage = READY
+        record.start = Start(record.retained, control.journal, control.middle, record.begin, record.stopped_at)
+    else:
+        record.memory = Memory(heap, heap if parent is None else state.extract(SNAPSHOT))
+    return record
+
+
+def child_state(children: Tree, name: Name) -> Tree | None:
+    """Return the state of a child from the tree of all of them, or None."""
+    state = children.extract(encode_key(name))
+    return state if len(state) else None
+
+
+def child_names(children: Tree, reverse: bool = False) -> Iterator[Name]:
+    """Yield the names in a tree of children's states, in key order. O(depth) each: it skips over their states."""
+    rest = children
+    while len(rest):
+        key, _ = next(rest.entries(reverse=reverse))
+        name, end = decode_element(key, 0)
+        assert not isinstance(name, bytes)
+        yield name
+        rest = rest.cut(None, key[:end]) if reverse else rest.cut(_behind(key[:end]), None)
+
+
+def _behind(prefix: bytes) -> bytes:
+    """Return a key behind all that begin with a child's encoded name: behind that stand letters."""
+    return prefix + b"\xff"
+
+
+def locate(key: bytes) -> tuple[Path, bytes, bytes]:
+    """Tell where a key of a state belongs: the process's path, which of its parts, and the key in that part."""
+    path: list[Name] = []
+    position = 0
+    while key[position : position + 1] == CHILD:
+        name, position = decode_element(key, position + 1)
+        assert not isinstance(name, bytes)
+        path.append(name)
+    return tuple(path), key[position : position + 1], key[position + 1 :]
+
+
+def part_text(part: bytes, key: bytes) -> str:
+    """Return what a key of a state is, for people."""
+    if part == HEAP:
+        return f"heap key {plain(decode_key(key))!r}"
+    names = {CONTROL: "control state", SNAPSHOT: "snapshot", BEGIN: "begin of the activation", JOURNAL: "journal"}
+    named = names.get(part, "heap at its RET")
+    return named if part in (CONTROL, JOURNAL) else f"{named}, key {plain(decode_key(key))!r}"

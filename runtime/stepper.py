@@ -1,0 +1,120 @@
+"""The stepper: performs the kernel's effects for processes on the event loop, by hand.
+
+A process is a coroutine that is resumed with `send` and yields system calls: no task, queue or stream of its own
+(a task costs ten times as much, and its order is the event loop's). What comes out of a step is an event for the kernel.
+
+The order in which effects of different processes are performed cannot be seen by any of them. It is the agenda's,
+unless a `Shuffle` takes them in an order of its own: that is how tests and `verify` look for programs in which it shows.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Protocol
+
+from actors.calls import CALLS
+from actors.errors import KernelBug, ReplayDiverged, StoreError
+from runtime.journal import replay
+from runtime.kernel import Failed, Kernel, Returned
+from runtime.position import foreign_await
+from runtime.record import STOPPED
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from runtime.kernel import Effect
+    from runtime.record import Record
+
+
+class Order(Protocol):
+    """Chooses which effect on the agenda is performed next."""
+
+    def take(self, agenda: deque[Effect]) -> Effect:
+        """Remove one effect from a non-empty agenda and return it."""
+        ...
+
+
+class Shuffle:
+    """Performs effects in an order drawn from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311
+
+    def take(self, agenda: deque[Effect]) -> Effect:
+        """Remove one effect and return it."""
+        agenda.rotate(-self._random.randrange(len(agenda)))
+        return agenda.popleft()
+
+
+class Stepper:
+    """Steps the processes of a kernel.
+
+    Args:
+        kernel: whose effects to perform.
+        order: in which order; None: the agenda's.
+        forget: whether to forget the coroutine of a process whenever it stops in the middle, so that each is restored
+            from its journal.
+    """
+
+    def __init__(self, kernel: Kernel, order: Order | None = None, *, forget: bool = False) -> None:
+        self.kernel = kernel
+        self.order = order
+        self.forget = forget
+
+    def run(self, steps: int) -> bool:
+        """Perform effects until the block is over, none are left, or so many were performed.
+
+        Returns:
+            Whether to go on: False when the block is over or nothing is left.
+        """
+        kernel = self.kernel
+        agenda, order = kernel.agenda, self.order
+        while agenda:
+            if steps <= 0:
+                return True
+            steps -= 1
+            record, answer, error = agenda.popleft() if order is None else order.take(agenda)
+            if not kernel.begun(record):
+                continue
+            activation = record.activation
+            try:
+                if activation is None:
+                    activation = self._begin(record)
+                event: Any = activation.send(answer) if error is None else activation.throw(error)
+            except StopIteration as stop:
+                event = Returned(stop.value)
+            except (KeyboardInterrupt, MemoryError):
+                raise
+            except BaseException as failure:
+                if _is_ours(failure):
+                    raise
+                event = Failed(failure)
+            else:
+                if type(event) not in CALLS:
+                    kernel.agenda.appendleft((record, None, foreign_await(record.path, activation, event)))
+                    continue
+            kernel.handle(record, event)
+            if self.forget and record.middle and record.stage == STOPPED:
+                kernel.end_activation(record)
+            if kernel.closed is not None or kernel.failed is not None:
+                return False
+        return False
+
+    def _begin(self, record: Record) -> Any:
+        """Return a coroutine that stands where the process does: at the top of `run`, or where its journal ends."""
+        program = record.program
+        assert program is not None
+        if record.middle:
+            outcome = record.journal.pop()
+            record.activation = replay(record)
+            record.journal.append(outcome)
+        else:
+            instance = program()
+            instance.bind(record.memory, record.path)
+            record.activation = instance.run()
+        return record.activation
+
+
+def _is_ours(failure: BaseException) -> bool:
+    """Whether an exception is the machine's, and must not become a trap."""
+    return isinstance(failure, (KernelBug, ReplayDiverged, StoreError))
