@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.errors import MissingKey
+from actors.errors import MissingKey, ProgramError
 from actors.keys import Key, encode_key, path_text
-from actors.memory import Formed, Memory, slot_at
+from actors.memory import Formed, Memory, named_error, slot_at, to_slot
 from actors.region import OrderedMap, Region, View
 from actors.values import ABSENT
 
@@ -44,7 +44,9 @@ class Heap(OrderedMap):
 
     def __getitem__(self, key: Key) -> Any:
         """Return the value of a key. Raises MissingKey."""
-        slot = self._memory.read(encode_key(key))
+        form = encode_key(key)
+        memory = self._memory
+        slot = memory.writes[form] if form in memory.writes else memory.read(form)
         if type(slot) is Formed:
             return slot.value
         if slot is ABSENT:
@@ -70,8 +72,11 @@ class Heap(OrderedMap):
         form = encode_key(key)
         if type(value) is View:
             self._memory.mount(form, value.tree)
-        else:
-            self._memory.writes[form] = slot_at(key, value)
+            return
+        try:
+            self._memory.writes[form] = to_slot(value)
+        except ProgramError as error:
+            raise named_error(key, error) from None
 
     def __delitem__(self, key: Key) -> None:
         """Delete a key (that key alone: `clear` takes a region). Raises MissingKey."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _UNSEEN: Final = object()
-_SCALARS: Final = frozenset({int, str, bytes, bool, float, type(None)})
+_FLAT: Final = frozenset({bool, float, type(None)})
+_SMALL_INT: Final = 1 << 62
 _SCALAR_SIZE_MAX: Final = 1 << 20
 
 
@@ -50,20 +51,22 @@ class Formed:
 Slot: TypeAlias = Any
 
 
-def to_slot(value: object) -> Slot:
+def to_slot(value: Any) -> Slot:
     """Return the slot of a value that a program hands in: frozen, checked, encoded unless it is a small scalar.
 
     Raises:
         ValueRefused, LimitExceeded: as `actors.values.freeze` and `encode`.
     """
+    kind = type(value)
+    if kind is int:
+        if -_SMALL_INT < value < _SMALL_INT:
+            return value
+    elif kind is str:
+        if value.isascii() and len(value) < _SCALAR_SIZE_MAX:
+            return value
+    elif kind in _FLAT or (kind is bytes and len(value) < _SCALAR_SIZE_MAX):
+        return value
     frozen = freeze(value)
-    kind = type(frozen)
-    if kind in _SCALARS:
-        if kind is int:
-            if frozen.bit_length() < _SCALAR_SIZE_MAX:
-                return frozen
-        elif (kind is not str and kind is not bytes) or len(frozen) < _SCALAR_SIZE_MAX:
-            return frozen
     return Formed(encode(frozen), frozen)
 
 
@@ -72,7 +75,12 @@ def slot_at(key: object, value: object) -> Slot:
     try:
         return to_slot(value)
     except ProgramError as error:
-        raise type(error)(f"under the key {key!r}: {error}") from None
+        raise named_error(key, error) from None
+
+
+def named_error(key: object, error: ProgramError) -> ProgramError:
+    """Return an error about a value again, with the key that it was to stand under."""
+    return type(error)(f"under the key {key!r}: {error}")
 
 
 def value_of(slot: Slot) -> Any:
@@ -110,10 +118,11 @@ class Memory:
 
     def read(self, key: bytes) -> Slot:
         """Return the slot of an encoded key."""
-        slot = self.writes.get(key, _UNSEEN)
-        if slot is _UNSEEN and self.kept:
-            slot = self.kept.get(key, _UNSEEN)
-        return self._read_tree(key) if slot is _UNSEEN else slot
+        if key in self.writes:
+            return self.writes[key]
+        if key in self.kept:
+            return self.kept[key]
+        return self._read_tree(key)
 
     def _read_tree(self, key: bytes) -> Slot:
         slot = self.cache.get(key, _UNSEEN)
@@ -162,13 +171,14 @@ class Memory:
 
     def take_snapshot(self) -> None:
         """Make the heap as it is now the snapshot. O(what was written since the last one)."""
-        if self.tree is not self.snap:
-            self.snap = self.tree
-        if self.kept:
-            self.kept.update(self.writes)
-        else:
-            self.kept = self.writes
-        self.writes = {}
+        self.snap = self.tree
+        writes = self.writes
+        if writes:
+            if self.kept:
+                self.kept.update(writes)
+            else:
+                self.kept = writes
+            self.writes = {}
 
     def snapshot(self) -> Tree:
         """Return the snapshot as a tree."""

@@ -18,7 +18,7 @@ from actors.calls import Call, Copied, Deleted, Drop, Get, Put, Ret, Snapshot, S
 from actors.errors import CallRefused, ProgramError
 from actors.heap import Heap
 from actors.keys import Key, Name, Path, check_name, encode_key, path_text
-from actors.memory import Memory, slot_at, to_slot
+from actors.memory import Memory, named_error, to_slot
 from actors.merge import Resolve, check_resolve, merge
 from actors.region import OrderedMap, Region, View
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 #: Every program that was defined and is still there, by module and qualified name; a redefinition wins.
 defined: Final[WeakValueDictionary[tuple[str, str], type[Process]]] = WeakValueDictionary()
+
+
+#: A named tuple made this way costs half of what its own constructor takes; PUT and GET are made all the time.
+_new: Final[Any] = tuple.__new__
 
 
 @coroutine
@@ -99,9 +103,14 @@ class Process:
             check_program(program)
         if gas is not None:
             _check_gas(gas, start)
-        copied = () if values is None else _copied(values)
+        if values is None:
+            copied: tuple[Copied, ...] = ()
+        elif type(values) is dict:
+            copied = tuple([_copy(key, value) for key, value in values.items()])
+        else:
+            copied = _copied(values)
         deleted = _deleted(delete) if delete else ()
-        await _call(Put(child, copied, program, deleted, bool(start), gas))
+        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas)))
 
     async def get(self, child: Name, *wanted: Key | Region) -> Any:
         """GET: copy out of a child. Waits until it is stopped.
@@ -118,8 +127,9 @@ class Process:
         """
         if type(child) is not str:
             check_name(child)
-        keys = tuple([one if type(one) is Region else encode_key(one) for one in wanted])
-        return await _call(Get(child, keys))
+        if len(wanted) == 1 and type(wanted[0]) is not Region:
+            return await _call(_new(Get, (child, (encode_key(wanted[0]),))))
+        return await _call(Get(child, tuple([one if type(one) is Region else encode_key(one) for one in wanted])))
 
     async def merge(self, child: Name, *, region: Region | Key = (), resolve: Resolve | None = None) -> Changes:
         """Fold a child's changes since its snapshot into this heap, by three-way merge. Waits until it is stopped.
@@ -248,7 +258,12 @@ def _copied(values: object) -> tuple[Copied, ...]:
 
 
 def _copy(key: object, value: object) -> Copied:
-    return encode_key(key), value if type(value) is View else slot_at(key, value)
+    if type(value) is View:
+        return encode_key(key), value
+    try:
+        return encode_key(key), to_slot(value)
+    except ProgramError as error:
+        raise named_error(key, error) from None
 
 
 def _deleted(delete: Iterable[Key | Region]) -> tuple[Deleted, ...]:

@@ -25,6 +25,7 @@ from actors.errors import (
     ChildFailed,
     KernelBug,
     LimitExceeded,
+    LockstepError,
     MissingKey,
     NoSuchChild,
     OutOfGas,
@@ -87,6 +88,7 @@ Event: TypeAlias = Call | Returned | Failed | ChildStopped | Input
 Effect: TypeAlias = tuple[Record, Any, "BaseException | None"]
 
 _STORY_EVENTS: Final = 32
+_JOURNAL_ITEMS_MAX: Final = 2 * JOURNAL_CALLS_MAX
 
 
 class Kernel:
@@ -107,7 +109,7 @@ class Kernel:
         self.orphans = False
         #: The exceptions behind the children's last failures, for people: by record.
         self.failures: dict[Record, BaseException] = {}
-        self._story: deque[tuple[Record, int, str]] = deque(maxlen=_STORY_EVENTS)
+        self._story: deque[tuple[Record, Event]] = deque(maxlen=_STORY_EVENTS)
 
     # --- genesis, state ---
 
@@ -116,7 +118,11 @@ class Kernel:
         """Return the machine before its first block: a root that was never started, on a heap of these entries."""
         root = Record(None, "", Memory())
         root.program = program
-        _copy(root.memory, entries)
+        for key, slot in entries:
+            if type(slot) is View:
+                root.memory.mount(key, slot.tree)
+            else:
+                root.memory.writes[key] = slot
         return Kernel(root)
 
     @staticmethod
@@ -132,84 +138,78 @@ class Kernel:
 
     # --- events ---
 
-    def handle(self, record: Record, event: Event) -> None:
-        """Do what the contract says about an event; the effects are on the agenda."""
-        transition = TRANSITIONS.get((record.stage, type(event)))
-        self._story.append((record, record.stage, type(event).__name__))
+    def handle(self, record: Record, event: Event) -> Effect | None:
+        """Do what the contract says about an event.
+
+        Returns:
+            The effect that is to be performed first, if there is one; all others are on the agenda.
+        """
+        transition = TRANSITIONS[record.stage].get(type(event))
+        self._story.append((record, event))
         if transition is None:
             raise self._bug(
                 f"{path_text(record.path)} is {STAGES[record.stage]}, where {type(event).__name__} has no place"
             )
-        transition(self, record, event)
+        return transition(self, record, event)
 
     def begun(self, record: Record) -> bool:
-        """Note that an effect for a process is being performed. False: the process is gone, leave it."""
+        """Note that an effect of the agenda is being performed. False: the process is gone, leave it."""
         if self.orphans and not record.alive():
             return False
         if record.stage == READY:
             record.stage = RUNNING
         return True
 
-    def _resume(self, record: Record, answer: Any) -> None:
-        """Answer a call at once: the caller goes on before anything else, with the call in its journal."""
-        record.stage = RUNNING
+    def _answer(self, record: Record, answer: Any) -> Effect:
+        """Answer a call: the caller goes on, with the answer in its journal."""
         record.journal.append(answer)
-        self.agenda.appendleft((record, answer, None))
+        return (record, answer, None)
 
-    def _throw(self, record: Record, error: BaseException) -> None:
-        record.stage = RUNNING
+    def _refuse(self, record: Record, error: LockstepError) -> Effect:
+        """Answer a call by throwing."""
         record.journal.append(error)
-        self.agenda.appendleft((record, None, error))
+        return (record, None, error)
 
-    def _noted(self, record: Record, call: Call) -> bool:
-        """Write a call into the journal, unless it is full."""
-        if len(record.journal) >= 2 * JOURNAL_CALLS_MAX:
-            error = LimitExceeded(
-                f"{path_text(record.path)} made {JOURNAL_CALLS_MAX} system calls in one activation, which is the limit; "
-                "return, keep what is to be known in the heap, and go on at the next start"
-            )
-            self.agenda.appendleft((record, None, error))
-            return False
-        record.journal.append(call)
-        return True
+    def _journal_full(self, record: Record) -> Effect:
+        """Refuse one call too many; it is not in the journal, for no replay ever comes this far."""
+        error = LimitExceeded(
+            f"{path_text(record.path)} made {JOURNAL_CALLS_MAX} system calls in one activation, which is the limit; "
+            "return, keep what is to be known in the heap, and go on at the next start"
+        )
+        return (record, None, error)
 
     # --- PUT ---
 
-    def _put(self, record: Record, call: Put) -> None:
-        if self._noted(record, call):
-            self._do_put(record, call)
+    def _put(self, record: Record, call: Put) -> Effect | None:
+        journal = record.journal
+        if len(journal) >= _JOURNAL_ITEMS_MAX:
+            return self._journal_full(record)
+        journal.append(call)
+        return self._do_put(record, call)
 
-    def _do_put(self, record: Record, call: Put) -> None:
-        child = record.children.get(call.child)
-        if child is None:
-            child = self._find_retained(record, call.child)
+    def _do_put(self, record: Record, call: Put) -> Effect | None:
+        name = call.child
+        child = record.children.get(name) or self._find_retained(record, name)
         if call.start and call.program is None and (child is None or child.program is None):
-            self._throw(
-                record,
-                ProgramError(
-                    f"{path_text((*record.path, call.child))} has no program to start; pass program= with the PUT"
-                ),
-            )
-            return
+            told = f"{path_text((*record.path, name))} has no program to start; pass program= with the PUT"
+            return self._refuse(record, ProgramError(told))
         if child is None:
-            if record.depth() >= PROCESS_DEPTH_MAX:
-                error = LimitExceeded(
-                    f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit"
-                )
-                self._throw(record, error)
-                return
-            child = record.children[call.child] = Record(record, call.child, Memory())
+            if len(record.path) >= PROCESS_DEPTH_MAX:
+                told = f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit"
+                return self._refuse(record, LimitExceeded(told))
+            child = record.children[name] = Record(record, name, Memory())
         elif not child.settled:
             if child.stage != STOPPED:
                 self._wait(record, child, call)
-                return
+                return None
             self._settle(record, child)
         self._change(child, call)
-        self._resume(record, None)
+        return self._answer(record, None)
 
     def _change(self, child: Record, call: Put) -> None:
         """Perform a PUT on a child that is stopped."""
-        child.touch()
+        if not child.dirty:
+            child.touch()
         if call.program is not None:
             child.program = call.program
             self._reset(child)
@@ -219,7 +219,11 @@ class Kernel:
                 memory.clear(prefix, low, high)
             elif memory.read(prefix) is not ABSENT:
                 memory.writes[prefix] = ABSENT
-        _copy(memory, call.values)
+        for key, slot in call.values:
+            if type(slot) is View:
+                memory.mount(key, slot.tree)
+            else:
+                memory.writes[key] = slot
         if call.start:
             child.gas = call.gas
             self._start(child)
@@ -252,81 +256,84 @@ class Kernel:
         record.started = True
         record.settled = False
         record.stage = READY
-        record.trap, record.error, record.used, record.ran = TrapKind.NEW, None, 0, None
+        record.used, record.ran = 0, None
         self.agenda.append((record, answer, None))
 
     # --- GET, STATUS, DROP ---
 
-    def _get(self, record: Record, call: Get) -> None:
-        if self._noted(record, call):
-            self._do_get(record, call)
+    def _get(self, record: Record, call: Get) -> Effect | None:
+        journal = record.journal
+        if len(journal) >= _JOURNAL_ITEMS_MAX:
+            return self._journal_full(record)
+        journal.append(call)
+        return self._do_get(record, call)
 
-    def _do_get(self, record: Record, call: Get) -> None:
-        child = self._stopped_child(record, call)
+    def _do_get(self, record: Record, call: Get) -> Effect | None:
+        child = record.children.get(call.child) or self._find_retained(record, call.child)
         if child is None:
-            return
-        if child.trap is TrapKind.FAILED or child.trap is TrapKind.OUT_OF_GAS:
-            kind = ChildFailed if child.trap is TrapKind.FAILED else OutOfGas
-            self._throw(record, kind(path_text(child.path), child.error or "", child.used))
-            return
-        if not call.wanted:
-            self._resume(record, changes_of(child.memory))
-            return
-        got = []
-        for one in call.wanted:
-            if type(one) is Region:
-                got.append(_view(child, one))
-                continue
-            assert isinstance(one, bytes)
-            slot = child.memory.read(one)
-            if slot is ABSENT:
-                self._throw(record, MissingKey(path_text(child.path), repr(plain(decode_key(one)))))
-                return
-            got.append(slot.value if type(slot) is Formed else slot)
-        self._resume(record, got[0] if len(got) == 1 else tuple(got))
-
-    def _status(self, record: Record, call: Status) -> None:
-        if self._noted(record, call):
-            self._do_status(record, call)
-
-    def _do_status(self, record: Record, call: Status) -> None:
-        child = self._stopped_child(record, call)
-        if child is not None:
-            self._resume(record, Trap(child.trap, child.error, child.used, child.middle))
-
-    def _drop(self, record: Record, call: Drop) -> None:
-        if not self._noted(record, call):
-            return
-        child = self._find(record, call.child)
-        if child is None:
-            self._throw(record, self._no_such_child(record, call.child))
-            return
-        del record.children[call.child]
-        record.retained = record.retained.graft(encode_key(call.child), EMPTY)
-        self.orphans = self.orphans or not child.settled or bool(child.children)
-        self.failures.pop(child, None)
-        self.end_activation(child)
-        self._resume(record, None)
-
-    def _stopped_child(self, record: Record, call: Get | Status) -> Record | None:
-        """Return the child that a call asks for once it is stopped; None: it is not there, or has to be waited for."""
-        child = record.children.get(call.child)
-        if child is None:
-            child = self._find_retained(record, call.child)
-            if child is None:
-                self._throw(record, self._no_such_child(record, call.child))
-                return None
+            return self._refuse(record, self._no_such_child(record, call.child))
         if not child.settled:
             if child.stage != STOPPED:
                 self._wait(record, child, call)
                 return None
             self._settle(record, child)
-        return child
+        trap = child.trap
+        if trap is TrapKind.FAILED or trap is TrapKind.OUT_OF_GAS:
+            kind = ChildFailed if trap is TrapKind.FAILED else OutOfGas
+            return self._refuse(record, kind(path_text(child.path), child.error or "", child.used))
+        wanted = call.wanted
+        if not wanted:
+            return self._answer(record, changes_of(child.memory))
+        if len(wanted) == 1 and type(wanted[0]) is bytes:
+            slot = child.memory.read(wanted[0])
+            if slot is not ABSENT:
+                return self._answer(record, slot.value if type(slot) is Formed else slot)
+        got = []
+        for one in wanted:
+            if type(one) is Region:
+                got.append(_view(child, one))
+                continue
+            slot = child.memory.read(one)  # type: ignore[arg-type]
+            if slot is ABSENT:
+                key = repr(plain(decode_key(one)))  # type: ignore[arg-type]
+                return self._refuse(record, MissingKey(path_text(child.path), key))
+            got.append(slot.value if type(slot) is Formed else slot)
+        return self._answer(record, got[0] if len(got) == 1 else tuple(got))
+
+    def _status(self, record: Record, call: Status) -> Effect | None:
+        journal = record.journal
+        if len(journal) >= _JOURNAL_ITEMS_MAX:
+            return self._journal_full(record)
+        journal.append(call)
+        return self._do_status(record, call)
+
+    def _do_status(self, record: Record, call: Status) -> Effect | None:
+        child = record.children.get(call.child) or self._find_retained(record, call.child)
+        if child is None:
+            return self._refuse(record, self._no_such_child(record, call.child))
+        if not child.settled:
+            if child.stage != STOPPED:
+                self._wait(record, child, call)
+                return None
+            self._settle(record, child)
+        return self._answer(record, Trap(child.trap, child.error, child.used, child.middle))
+
+    def _drop(self, record: Record, call: Drop) -> Effect | None:
+        journal = record.journal
+        if len(journal) >= _JOURNAL_ITEMS_MAX:
+            return self._journal_full(record)
+        journal.append(call)
+        child = record.children.get(call.child) or self._find_retained(record, call.child)
+        if child is None:
+            return self._refuse(record, self._no_such_child(record, call.child))
+        del record.children[call.child]
+        record.retained = record.retained.graft(encode_key(call.child), EMPTY)
+        self.orphans = self.orphans or not child.settled or bool(child.children)
+        self.failures.pop(child, None)
+        self.end_activation(child)
+        return self._answer(record, None)
 
     # --- finding and waiting ---
-
-    def _find(self, record: Record, name: Name) -> Record | None:
-        return record.children.get(name) or self._find_retained(record, name)
 
     def _find_retained(self, record: Record, name: Name) -> Record | None:
         """Bring a child in that is in the state only; one that is pending there is set running."""
@@ -351,6 +358,7 @@ class Kernel:
         return NoSuchChild(path_text(record.path), name, known[:NAMES_SHOWN_MAX], more)
 
     def _wait(self, record: Record, child: Record, call: Call) -> None:
+        """Let a process wait for its child; the call is performed when the child stops."""
         record.stage = WAITING
         record.pending = call
         child.awaited = True
@@ -358,42 +366,46 @@ class Kernel:
     def _settle(self, record: Record, child: Record) -> None:
         """The parent has waited for a child: what it did is in the state from now on."""
         child.settled = True
-        child.touch()
+        if not child.dirty:
+            child.touch()
         record.used += child.used
-        if record.ran is None:
-            record.ran = set()
+        ran = record.ran
+        if ran is None:
+            ran = record.ran = set()
         assert child.program is not None
-        record.ran.add(child.program)
-        if child.ran:
-            record.ran |= child.ran
+        ran.add(child.program)
+        if child.ran is not None:
+            ran |= child.ran
 
-    def _child_stopped(self, record: Record, event: ChildStopped) -> None:
+    def _child_stopped(self, record: Record, event: ChildStopped) -> Effect | None:
         call = record.pending
         record.pending = None
         record.stage = RUNNING
-        _AGAIN[type(call)](self, record, call)
+        return _AGAIN[type(call)](self, record, call)
 
     # --- RET, SNAPSHOT, the end of run ---
 
-    def _ret(self, record: Record, call: Ret) -> None:
-        if not self._noted(record, call):
-            return
+    def _ret(self, record: Record, call: Ret) -> Effect | None:
+        journal = record.journal
+        if len(journal) >= _JOURNAL_ITEMS_MAX:
+            return self._journal_full(record)
+        journal.append(call)
         if record.parent is None:
-            self._throw(
-                record, CallRefused("ret: the root has no parent to return to; close the block with snapshot()")
-            )
-            return
+            told = "ret: the root has no parent to return to; close the block with snapshot()"
+            return self._refuse(record, CallRefused(told))
         self._stop_in_the_middle(record)
-        self._stopped(record, TrapKind.RETURNED)
+        return self._stopped(record, TrapKind.RETURNED)
 
-    def _snapshot(self, record: Record, call: Snapshot) -> None:
-        if not self._noted(record, call):
-            return
+    def _snapshot(self, record: Record, call: Snapshot) -> Effect | None:
+        journal = record.journal
+        if len(journal) >= _JOURNAL_ITEMS_MAX:
+            return self._journal_full(record)
+        journal.append(call)
         if record.parent is not None:
-            self._throw(record, CallRefused(f"snapshot: {path_text(record.path)} is not the root"))
-            return
+            return self._refuse(record, CallRefused(f"snapshot: {path_text(record.path)} is not the root"))
         self._stop_in_the_middle(record)
         self._close(call.data, call.region)
+        return None
 
     def _stop_in_the_middle(self, record: Record) -> None:
         if record.begin is None:
@@ -401,36 +413,39 @@ class Kernel:
         record.middle = True
         record.stopped_at = record.memory.fold()
 
-    def _returned(self, record: Record, event: Returned) -> None:
+    def _returned(self, record: Record, event: Returned) -> Effect | None:
         if record.parent is None:
             try:
                 data = to_slot(event.value)
             except ProgramError as error:
-                self._root_failed(record, error)
-                return
+                self._root_failed(error)
+                return None
         elif event.value is not None:
             told = (
                 f"{path_text(record.path)}: run returned {type(event.value).__name__}, which goes nowhere; "
                 "write results into the heap, where the parent gets them, and return nothing"
             )
-            self._failed(record, Failed(ProgramError(told)))
-            return
-        record.journal = []
-        record.middle = False
-        record.begin = record.stopped_at = None
+            return self._failed(record, Failed(ProgramError(told)))
+        if record.journal:
+            record.journal = []
+        if record.begin is not None:
+            record.middle = False
+            record.begin = record.stopped_at = None
         record.activation = None
         if record.parent is None:
             self._close(data, None)
-        else:
-            self._stopped(record, TrapKind.RETURNED)
+            return None
+        return self._stopped(record, TrapKind.RETURNED)
 
-    def _stopped(self, record: Record, trap: TrapKind) -> None:
+    def _stopped(self, record: Record, trap: TrapKind) -> Effect | None:
+        """Note that a process has stopped; a parent that waits for it goes on at once."""
         record.stage = STOPPED
         record.trap = trap
-        if record.awaited:
-            record.awaited = False
-            assert record.parent is not None
-            self.handle(record.parent, _CHILD_STOPPED)
+        if not record.awaited:
+            return None
+        record.awaited = False
+        assert record.parent is not None
+        return self.handle(record.parent, _CHILD_STOPPED)
 
     def _close(self, data: Slot, region: bytes | None) -> None:
         root = self.root
@@ -443,10 +458,10 @@ class Kernel:
 
     # --- failure ---
 
-    def _failed(self, record: Record, event: Failed) -> None:
+    def _failed(self, record: Record, event: Failed) -> Effect | None:
         if record.parent is None:
-            self._root_failed(record, event.error)
-            return
+            self._root_failed(event.error)
+            return None
         self.end_activation(record)
         start = record.start
         record.memory.revert()
@@ -459,10 +474,10 @@ class Kernel:
         record.error = type(event.error).__name__
         self.failures[record] = event.error
         _log.info("%s failed with %s", path_text(record.path), record.error, exc_info=event.error)
-        self._stopped(record, TrapKind.FAILED)
+        return self._stopped(record, TrapKind.FAILED)
 
-    def _root_failed(self, record: Record, error: BaseException) -> None:
-        record.stage = STOPPED
+    def _root_failed(self, error: BaseException) -> None:
+        self.root.stage = STOPPED
         self.failed = error
 
     def end_activation(self, record: Record) -> None:
@@ -508,20 +523,14 @@ class Kernel:
     # --- bugs ---
 
     def _bug(self, what: str) -> KernelBug:
-        lines = [f"  {path_text(record.path)} {STAGES[stage]}: {event}" for record, stage, event in self._story]
+        lines = [
+            f"  {path_text(record.path)} {STAGES[stage]}: {event.__name__}" for record, stage, event in self._story
+        ]
         return KernelBug("\n".join([what, "the last events were:", *lines]))
 
     def check(self) -> None:
         """Check the invariants of all records, for tests."""
         self.root.check()
-
-
-def _copy(memory: Memory, values: Any) -> None:
-    for key, slot in values:
-        if type(slot) is View:
-            memory.mount(key, slot.tree)
-        else:
-            memory.writes[key] = slot
 
 
 def _view(child: Record, region: Region) -> View:
@@ -545,22 +554,25 @@ def _close_coroutine(activation: Any) -> None:
 _CHILD_STOPPED: Final = ChildStopped()
 
 #: What becomes of a call whose caller had to wait.
-_AGAIN: Final[dict[Any, Callable[[Kernel, Record, Any], None]]] = {
+_AGAIN: Final[dict[Any, Callable[[Kernel, Record, Any], Effect | None]]] = {
     Put: Kernel._do_put,
     Get: Kernel._do_get,
     Status: Kernel._do_status,
 }
 
-#: What is done with an event, by the stage of the process that it is about.
-TRANSITIONS: Final[dict[tuple[int, type], Callable[[Kernel, Record, Any], None]]] = {
-    (RUNNING, Put): Kernel._put,
-    (RUNNING, Get): Kernel._get,
-    (RUNNING, Status): Kernel._status,
-    (RUNNING, Drop): Kernel._drop,
-    (RUNNING, Ret): Kernel._ret,
-    (RUNNING, Snapshot): Kernel._snapshot,
-    (RUNNING, Returned): Kernel._returned,
-    (RUNNING, Failed): Kernel._failed,
-    (WAITING, ChildStopped): Kernel._child_stopped,
-    (STOPPED, Input): Kernel._input,
+#: What is done with an event, by the stage of the process that it is about and the type of the event.
+TRANSITIONS: Final[dict[int, dict[type, Callable[[Kernel, Record, Any], Effect | None]]]] = {
+    STOPPED: {Input: Kernel._input},
+    READY: {},
+    RUNNING: {
+        Put: Kernel._put,
+        Get: Kernel._get,
+        Status: Kernel._status,
+        Drop: Kernel._drop,
+        Ret: Kernel._ret,
+        Snapshot: Kernel._snapshot,
+        Returned: Kernel._returned,
+        Failed: Kernel._failed,
+    },
+    WAITING: {ChildStopped: Kernel._child_stopped},
 }

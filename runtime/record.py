@@ -71,6 +71,7 @@ class Record:
         "middle",
         "name",
         "parent",
+        "path",
         "pending",
         "program",
         "ran",
@@ -87,6 +88,8 @@ class Record:
     def __init__(self, parent: Record | None, name: Name, memory: Memory) -> None:
         self.parent = parent
         self.name = name
+        #: The names from the root to here.
+        self.path: Path = () if parent is None else (*parent.path, name)
         self.memory = memory
         self.program: type[Process] | None = None
         self.stage = STOPPED
@@ -138,23 +141,6 @@ class Record:
         #: The states of all children that are not dirty.
         self.retained = EMPTY
         self.dirty_children: list[Record] = []
-
-    @property
-    def path(self) -> Path:
-        """The names from the root to here."""
-        names: list[Name] = []
-        record = self
-        while record.parent is not None:
-            names.append(record.name)
-            record = record.parent
-        return tuple(reversed(names))
-
-    def depth(self) -> int:
-        """Return how many processes are above."""
-        depth, record = 0, self
-        while record.parent is not None:
-            depth, record = depth + 1, record.parent
-        return depth
 
     def alive(self) -> bool:
         """Whether it is still what its parent, and every process above, has under that name."""

@@ -10,7 +10,7 @@ unless a `Shuffle` takes them in an order of its own: that is how tests and `ver
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from actors.calls import CALLS
 from actors.errors import KernelBug, ReplayDiverged, StoreError
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
     from runtime.kernel import Effect
     from runtime.record import Record
+
+
+#: Exceptions that are the machine's, and must not become a process's trap.
+_OURS: Final = (KernelBug, ReplayDiverged, StoreError)
+
+
+_RETURNED: Final = Returned(None)
 
 
 class Order(Protocol):
@@ -69,36 +76,41 @@ class Stepper:
         """
         kernel = self.kernel
         agenda, order = kernel.agenda, self.order
-        while agenda:
+        effect: Effect | None = None
+        while True:
+            if effect is None or order is not None:
+                if effect is not None:
+                    agenda.append(effect)
+                if not agenda:
+                    return False
+                effect = agenda.popleft() if order is None else order.take(agenda)
+                if not kernel.begun(effect[0]):
+                    effect = None
+                    continue
+            record, answer, error = effect
             if steps <= 0:
+                agenda.appendleft(effect)
                 return True
             steps -= 1
-            record, answer, error = agenda.popleft() if order is None else order.take(agenda)
-            if not kernel.begun(record):
-                continue
-            activation = record.activation
             try:
-                if activation is None:
-                    activation = self._begin(record)
+                activation = record.activation or self._begin(record)
                 event: Any = activation.send(answer) if error is None else activation.throw(error)
             except StopIteration as stop:
-                event = Returned(stop.value)
-            except (KeyboardInterrupt, MemoryError):
+                event = _RETURNED if stop.value is None else Returned(stop.value)
+            except (KeyboardInterrupt, MemoryError, *_OURS):
                 raise
             except BaseException as failure:
-                if _is_ours(failure):
-                    raise
                 event = Failed(failure)
             else:
                 if type(event) not in CALLS:
-                    kernel.agenda.appendleft((record, None, foreign_await(record.path, activation, event)))
+                    effect = (record, None, foreign_await(record.path, activation, event))
                     continue
-            kernel.handle(record, event)
-            if self.forget and record.middle and record.stage == STOPPED:
-                kernel.end_activation(record)
-            if kernel.closed is not None or kernel.failed is not None:
-                return False
-        return False
+            effect = kernel.handle(record, event)
+            if effect is None:
+                if self.forget and record.middle and record.stage == STOPPED:
+                    kernel.end_activation(record)
+                if kernel.closed is not None or kernel.failed is not None:
+                    return False
 
     def _begin(self, record: Record) -> Any:
         """Return a coroutine that stands where the process does: at the top of `run`, or where its journal ends."""
@@ -113,8 +125,3 @@ class Stepper:
             instance.bind(record.memory, record.path)
             record.activation = instance.run()
         return record.activation
-
-
-def _is_ours(failure: BaseException) -> bool:
-    """Whether an exception is the machine's, and must not become a trap."""
-    return isinstance(failure, (KernelBug, ReplayDiverged, StoreError))
