@@ -1,0 +1,1 @@
+"""Programs written with Lockstep, each run by the tests."""
