@@ -44,3 +44,6 @@ READ_CACHE_ENTRIES_MAX: Final = 16_384
 
 #: How many names of children an error lists.
 NAMES_SHOWN_MAX: Final = 20
+
+#: How many processes the kernel keeps at hand between blocks; beyond that it lets go of the idle ones.
+RECORDS_KEPT_MAX: Final = 10_000

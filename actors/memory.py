@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from actors.errors import ProgramError
-from actors.limits import READ_CACHE_ENTRIES_MAX
+from actors.limits import BUCKET_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT, decode, encode, freeze
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _UNSEEN: Final = object()
+#: Stands for every dict of a memory that has nothing in it; never written to. Idle processes are many.
+_NONE: Final[dict[bytes, Any]] = {}
 _FLAT: Final = frozenset({bool, float, type(None)})
 _SMALL_INT: Final = 1 << 62
 _SCALAR_SIZE_MAX: Final = 1 << 20
@@ -110,11 +112,11 @@ class Memory:
         #: The snapshot, but for what is in `kept`.
         self.snap = tree if snap is None else snap
         #: Written before the snapshot, not folded yet.
-        self.kept: dict[bytes, Slot] = {}
+        self.kept: dict[bytes, Slot] = _NONE
         #: Written since the snapshot, not folded yet.
         self.writes: dict[bytes, Slot] = {}
         #: Read from `tree`.
-        self.cache: dict[bytes, Slot] = {}
+        self.cache: dict[bytes, Slot] = _NONE
 
     def read(self, key: bytes) -> Slot:
         """Return the slot of an encoded key."""
@@ -130,8 +132,8 @@ class Memory:
             return slot
         data = self.tree.get(key)
         slot = ABSENT if data is None else Formed(data)
-        if len(self.cache) >= READ_CACHE_ENTRIES_MAX:
-            self.cache.clear()
+        if not self.cache or len(self.cache) >= READ_CACHE_ENTRIES_MAX:
+            self.cache = {}
         self.cache[key] = slot
         return slot
 
@@ -140,7 +142,7 @@ class Memory:
         if self.kept:
             self.snap = self.tree = self.snap.update(_forms(self.kept))
             self._remember(self.kept)
-            self.kept = {}
+            self.kept = _NONE
         if self.writes:
             self.tree = self.tree.update(_forms(self.writes))
             self._remember(self.writes)
@@ -148,15 +150,19 @@ class Memory:
         return self.tree
 
     def _remember(self, slots: dict[bytes, Slot]) -> None:
+        if len(self.tree) <= BUCKET_ENTRIES_MAX:
+            return  # Reading a single node again costs less than to remember what was in it.
         if len(self.cache) + len(slots) > READ_CACHE_ENTRIES_MAX:
-            self.cache.clear()
-        else:
+            self.cache = _NONE
+        elif self.cache:
             self.cache.update(slots)
+        else:
+            self.cache = dict(slots)
 
     def mount(self, prefix: bytes, tree: Tree) -> None:
         """Put `tree` in place of everything at and below an encoded prefix, by reference."""
         self.tree = self.fold().graft(prefix, tree)
-        self.cache.clear()
+        self.cache = _NONE
 
     def clear(self, prefix: bytes, low: bytes | None, high: bytes | None) -> None:
         """Remove a region: what begins with `prefix` and, behind it, lies in low <= key < high."""
@@ -185,7 +191,7 @@ class Memory:
         if self.kept:
             self.snap = self.tree = self.snap.update(_forms(self.kept))
             self._remember(self.kept)
-            self.kept = {}
+            self.kept = _NONE
         return self.snap
 
     def revert(self) -> None:
@@ -193,7 +199,7 @@ class Memory:
         self.writes = {}
         if self.tree is not self.snap:
             self.tree = self.snap
-            self.cache.clear()
+            self.cache = _NONE
 
     def changed(self) -> list[tuple[bytes, Slot, Slot]] | None:
         """Return (key, slot at the snapshot, slot now) of what may differ, by key, where the working set knows it.

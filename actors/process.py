@@ -103,12 +103,7 @@ class Process:
             check_program(program)
         if gas is not None:
             _check_gas(gas, start)
-        if values is None:
-            copied: tuple[Copied, ...] = ()
-        elif type(values) is dict:
-            copied = tuple([_copy(key, value) for key, value in values.items()])
-        else:
-            copied = _copied(values)
+        copied = () if values is None else _copied(values)
         deleted = _deleted(delete) if delete else ()
         await _call(_new(Put, (child, copied, program, deleted, bool(start), gas)))
 
@@ -247,23 +242,25 @@ def _check_gas(gas: object, start: object) -> None:
         raise CallRefused("put: gas fills the meter at a start; pass start=True with it")
 
 
-def _copied(values: object) -> tuple[Copied, ...]:
-    if isinstance(values, OrderedMap):
-        return ((b"", values if type(values) is View else values.region()),)
-    if isinstance(values, Mapping):
-        return tuple([_copy(key, value) for key, value in values.items()])
-    raise CallRefused(
-        f"put: values is a {type(values).__qualname__}; it is a mapping of keys to values, or a region of the heap"
-    )
-
-
-def _copy(key: object, value: object) -> Copied:
-    if type(value) is View:
-        return encode_key(key), value
-    try:
-        return encode_key(key), to_slot(value)
-    except ProgramError as error:
-        raise named_error(key, error) from None
+def _copied(values: Mapping[Any, Any] | View) -> tuple[Copied, ...]:
+    """Return what PUT copies, checked."""
+    if not isinstance(values, (dict, Mapping)):
+        if isinstance(values, OrderedMap):
+            return ((b"", values if type(values) is View else values.region()),)
+        raise CallRefused(
+            f"put: values is a {type(values).__qualname__}; it is a mapping of keys to values, or a region of the heap"
+        )
+    copied: list[Copied] = []
+    for key, value in values.items():
+        form = encode_key(key)
+        if type(value) is View:
+            copied.append((form, value))
+            continue
+        try:
+            copied.append((form, to_slot(value)))
+        except ProgramError as error:
+            raise named_error(key, error) from None
+    return tuple(copied)
 
 
 def _deleted(delete: Iterable[Key | Region]) -> tuple[Deleted, ...]:

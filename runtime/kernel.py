@@ -32,7 +32,7 @@ from actors.errors import (
     ProgramError,
 )
 from actors.keys import Name, decode_key, encode_key, path_text, plain
-from actors.limits import JOURNAL_CALLS_MAX, NAMES_SHOWN_MAX, PROCESS_DEPTH_MAX
+from actors.limits import JOURNAL_CALLS_MAX, NAMES_SHOWN_MAX, PROCESS_DEPTH_MAX, RECORDS_KEPT_MAX
 from actors.memory import Formed, Memory, Slot, to_slot
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind
@@ -109,6 +109,8 @@ class Kernel:
         self.orphans = False
         #: The exceptions behind the children's last failures, for people: by record.
         self.failures: dict[Record, BaseException] = {}
+        #: About how many processes have a record.
+        self._records = 1
         self._story: deque[tuple[Record, Event]] = deque(maxlen=_STORY_EVENTS)
 
     # --- genesis, state ---
@@ -134,7 +136,21 @@ class Kernel:
         """Return the state of the whole machine, which must stand between blocks. O(what changed)."""
         if self.root.stage != STOPPED:
             raise self._bug("the state is asked for in the middle of a block")
-        return freeze(self.root)
+        state = freeze(self.root)
+        if self._records > RECORDS_KEPT_MAX:
+            self._shed()
+        return state
+
+    def _shed(self) -> None:
+        """Let go of the records of idle processes: they are in the state, and come back from there when asked for."""
+        order = [self.root]
+        for record in order:
+            order.extend(record.children.values())
+        for record in reversed(order):
+            record.children = {name: child for name, child in record.children.items() if not _idle(child)}
+        self._records = sum(len(record.children) for record in order)
+        if self.failures:
+            self.failures = {record: failure for record, failure in self.failures.items() if record.alive()}
 
     # --- events ---
 
@@ -197,14 +213,16 @@ class Kernel:
             if len(record.path) >= PROCESS_DEPTH_MAX:
                 told = f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit"
                 return self._refuse(record, LimitExceeded(told))
-            child = record.children[name] = Record(record, name, Memory())
+            child = record.adopt(Record(record, name, Memory()))
+            self._records += 1
         elif not child.settled:
             if child.stage != STOPPED:
                 self._wait(record, child, call)
                 return None
             self._settle(record, child)
         self._change(child, call)
-        return self._answer(record, None)
+        record.journal.append(None)
+        return (record, None, None)
 
     def _change(self, child: Record, call: Put) -> None:
         """Perform a PUT on a child that is stopped."""
@@ -287,7 +305,9 @@ class Kernel:
         if len(wanted) == 1 and type(wanted[0]) is bytes:
             slot = child.memory.read(wanted[0])
             if slot is not ABSENT:
-                return self._answer(record, slot.value if type(slot) is Formed else slot)
+                value = slot.value if type(slot) is Formed else slot
+                record.journal.append(value)
+                return (record, value, None)
         got = []
         for one in wanted:
             if type(one) is Region:
@@ -342,7 +362,8 @@ class Kernel:
         state = child_state(record.retained, name)
         if state is None:
             return None
-        child = record.children[name] = thaw(state, record, name)
+        child = record.adopt(thaw(state, record, name))
+        self._records += 1
         if child.stage == READY:
             answer = None
             if child.middle:
@@ -370,10 +391,11 @@ class Kernel:
             child.touch()
         record.used += child.used
         ran = record.ran
-        if ran is None:
-            ran = record.ran = set()
         assert child.program is not None
-        ran.add(child.program)
+        if ran is None:
+            record.ran = ran = {child.program}
+        elif child.program not in ran:
+            ran.add(child.program)
         if child.ran is not None:
             ran |= child.ran
 
@@ -467,7 +489,7 @@ class Kernel:
         record.memory.revert()
         self.orphans = self.orphans or bool(record.children)
         record.children = {}
-        record.dirty_children = []
+        record.dirty_children = None
         record.retained = start.children
         del record.journal[start.journal :]
         record.middle, record.begin, record.stopped_at = start.middle, start.begin, start.stopped_at
@@ -523,14 +545,16 @@ class Kernel:
     # --- bugs ---
 
     def _bug(self, what: str) -> KernelBug:
-        lines = [
-            f"  {path_text(record.path)} {STAGES[stage]}: {event.__name__}" for record, stage, event in self._story
-        ]
+        lines = [f"  {path_text(record.path)}: {type(event).__name__}" for record, event in self._story]
         return KernelBug("\n".join([what, "the last events were:", *lines]))
 
     def check(self) -> None:
         """Check the invariants of all records, for tests."""
         self.root.check()
+
+
+def _idle(record: Record) -> bool:
+    return record.settled and not record.dirty and not record.middle and not record.children
 
 
 def _view(child: Record, region: Region) -> View:

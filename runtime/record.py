@@ -52,6 +52,10 @@ class Start(NamedTuple):
 AT_TOP: Final = Start(EMPTY, 0, False, None, None)
 
 
+#: Stands for the children of every process that has none at hand; never written to.
+_CHILDLESS: Final[dict[Name, Record]] = {}
+
+
 class Record:
     """One process, in the kernel's hands."""
 
@@ -137,10 +141,10 @@ class Record:
 
         # --- its children ---
         #: Those in the kernel's hands; the others are in `retained` only.
-        self.children: dict[Name, Record] = {}
+        self.children: dict[Name, Record] = _CHILDLESS
         #: The states of all children that are not dirty.
         self.retained = EMPTY
-        self.dirty_children: list[Record] = []
+        self.dirty_children: list[Record] | None = None
 
     def alive(self) -> bool:
         """Whether it is still what its parent, and every process above, has under that name."""
@@ -155,7 +159,17 @@ class Record:
         """Note that its state in its parent's tree is out of date."""
         if not self.dirty and self.parent is not None:
             self.dirty = True
-            self.parent.dirty_children.append(self)
+            if self.parent.dirty_children is None:
+                self.parent.dirty_children = [self]
+            else:
+                self.parent.dirty_children.append(self)
+
+    def adopt(self, child: Record) -> Record:
+        """Take a child in hand, and return it."""
+        if not self.children:
+            self.children = {}
+        self.children[child.name] = child
+        return child
 
     def check(self) -> None:
         """Check the invariants of this record and those below, for tests."""
@@ -163,10 +177,11 @@ class Record:
         assert not self.awaited or (self.parent is not None and self.parent.stage == WAITING and self.stage != STOPPED)
         assert self.settled is False or self.stage == STOPPED or self.parent is None
         assert self.middle or self.stage != STOPPED or not self.journal
+        assert not _CHILDLESS
         assert (self.begin is None) == (self.stopped_at is None)
         assert not self.memory.kept or self.memory.tree is self.memory.snap
         for name, child in self.children.items():
             assert child.name == name and type(child.name) is type(name)
             assert child.parent is self
-            assert not child.dirty or child in self.dirty_children
+            assert not child.dirty or (self.dirty_children is not None and child in self.dirty_children)
             child.check()

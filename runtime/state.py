@@ -23,13 +23,14 @@ The root's snapshot is not kept: nothing can ask for it, for a root that fails m
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.errors import CodecError, StoreDamaged
 from actors.keys import Name, Path, decode_element, decode_key, encode_key, path_text, plain
 from actors.memory import Memory
 from actors.trap import TrapKind
-from actors.tree import EMPTY, Tree
+from actors.tree import Tree
 from actors.values import decode, encode
 from runtime import journal
 from runtime.programs import find, identity
@@ -99,7 +100,13 @@ def freeze(record: Record) -> Tree:
         input_at=record.input_at,
         journal=items if middle else 0,
     )
-    return EMPTY.update([(CONTROL, encode(tuple(control)))]).graft_all(parts)
+    return Tree.assemble({CONTROL: _control_form(control)}, parts)
+
+
+@lru_cache(maxsize=1024)
+def _control_form(control: Control) -> bytes:
+    # Many processes have the same control value; every field is of one type, so that equal ones are the same.
+    return encode(tuple(control))
 
 
 def freeze_children(record: Record) -> Tree:
@@ -110,7 +117,7 @@ def freeze_children(record: Record) -> Tree:
             child.dirty = False
             if record.children.get(child.name) is child:
                 parts[encode_key(child.name)] = freeze(child)
-        record.dirty_children = []
+        record.dirty_children = None
         record.retained = record.retained.graft_all(parts)
     return record.retained
 

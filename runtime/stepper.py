@@ -75,7 +75,7 @@ class Stepper:
             Whether to go on: False when the block is over or nothing is left.
         """
         kernel = self.kernel
-        agenda, order = kernel.agenda, self.order
+        agenda, order, forget = kernel.agenda, self.order, self.forget
         effect: Effect | None = None
         while True:
             if effect is None or order is not None:
@@ -106,11 +106,10 @@ class Stepper:
                     effect = (record, None, foreign_await(record.path, activation, event))
                     continue
             effect = kernel.handle(record, event)
-            if effect is None:
-                if self.forget and record.middle and record.stage == STOPPED:
-                    kernel.end_activation(record)
-                if kernel.closed is not None or kernel.failed is not None:
-                    return False
+            if forget and record.middle and record.stage == STOPPED:
+                kernel.end_activation(record)
+            if effect is None and (kernel.closed is not None or kernel.failed is not None):
+                return False
 
     def _begin(self, record: Record) -> Any:
         """Return a coroutine that stands where the process does: at the top of `run`, or where its journal ends."""
