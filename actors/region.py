@@ -7,7 +7,7 @@ costs a reference. What is read from a view is what its heap held when the view 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from actors.errors import KeyRefused, MissingKey
 from actors.keys import Key, decode_key, encode_key, plain
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actors.tree import Tree
-
-T = TypeVar("T")
-_NO_DEFAULT: Final = object()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +81,6 @@ class OrderedMap:
             raise MissingKey(self._place(), repr(key))
         return decode(data)
 
-    @overload
-    def get(self, key: Key) -> Any | None: ...
-    @overload
-    def get(self, key: Key, default: T) -> Any | T: ...
     def get(self, key: Key, default: Any = None) -> Any:
         """Return the value of a key, or `default` where there is none."""
         data = self._tree().get(encode_key(key))
@@ -103,11 +96,11 @@ class OrderedMap:
     def __bool__(self) -> bool:
         return len(self) > 0
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[Any]:
         """Yield the keys in key order, as they are now: what is written meanwhile does not show."""
         return self.keys()
 
-    def keys(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[Key]:
+    def keys(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[Any]:
         """Yield the keys of a region, relative to its prefix, in key order or against it."""
         for key, _ in self._cut(region).entries(reverse=reverse):
             yield plain(decode_key(key))
@@ -117,7 +110,7 @@ class OrderedMap:
         for _, cell in self._cut(region).entries(reverse=reverse):
             yield decode(from_cell(cell))
 
-    def items(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[tuple[Key, Any]]:
+    def items(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         """Yield (key relative to the region's prefix, value) in key order or against it; read lazily."""
         for key, cell in self._cut(region).entries(reverse=reverse):
             yield plain(decode_key(key)), decode(from_cell(cell))

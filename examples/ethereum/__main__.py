@@ -32,6 +32,7 @@ try:
     from .packs import Pack, PackError, mismatches, post_digest
     from .reference import Reference, reference
     from .signed import sender_entries, signed_blocks
+    from .state import STATE_PREFIX
 except ModuleNotFoundError as error:
     if error.name not in ("ethereum", "ethereum_rlp", "ethereum_types", "coincurve"):
         raise
@@ -66,7 +67,7 @@ async def mainnet() -> None:
         heap = rt.state().heap
         root = state_root(heap)
         expect("hash of the genesis header", block_one_header()["parent_hash"], header_hash(genesis_header(root)))
-        accounts = len(heap.region((*STATE.prefix, "account")))
+        accounts = len(heap.region((*STATE_PREFIX, "account")))
         print(f"genesis: {accounts:,} accounts, state root {root.hex()}, as in its header")
         begin = time.perf_counter()
         block = await rt.advance(block_one())
@@ -95,7 +96,7 @@ async def signed(blocks: int, transactions: int, store: str | None) -> None:
             begin = time.perf_counter()
             made = await rt.advance(block)
             seconds = time.perf_counter() - begin
-            theirs = reference({key: value for key, value in before.items() if key[0] == STATE.prefix[0]}, block)
+            theirs = reference({key: value for key, value in before.items() if key[0] == STATE_PREFIX[0]}, block)
             check_signed(made.data, rt.state().heap, theirs)
             tell(
                 number,
@@ -112,7 +113,7 @@ def check_signed(data: Any, heap: Any, theirs: Reference) -> None:
     expect("receipts root", theirs.result.receipts_root, data["receipts root"])
     expect("logs bloom", theirs.result.logs_bloom, data["logs bloom"])
     expected = theirs.entries()
-    got = {(*STATE.prefix, *key): value for key, value in heap.items(STATE) if key[0] != "code"}
+    got = {(*STATE_PREFIX, *key): value for key, value in heap.items(STATE) if key[0] != "code"}
     for key in sorted({*got, *(key for key in expected if key[1] != "code")}):
         expect(f"state at {key[1]} {'/'.join(part.hex() for part in key[2:])}", expected.get(key), got.get(key))
     expect("state root", theirs.state_root, state_root(heap))

@@ -24,7 +24,7 @@ from ethereum.crypto.hash import keccak256
 
 from .evm import Block, Result
 from .forks import FORK_STARTS
-from .state import EMPTY_CODE_HASH, STATE_PREFIX, Key, KeyValue, Value
+from .state import EMPTY_CODE_HASH, STATE_PREFIX, Key, Reading, Value
 from .transactions import PlainTransaction
 
 __all__ = ["Pack", "PackError", "Recorded", "mismatches", "post_digest", "transaction_of"]
@@ -204,7 +204,7 @@ def transaction_of(entry: dict[str, Any]) -> PlainTransaction:
     raise ValueError(f"transaction type {kind} is not one of 0 to 3")
 
 
-def post_digest(heap: KeyValue, prefix: Key = STATE_PREFIX) -> str:
+def post_digest(heap: Reading, prefix: Key = STATE_PREFIX) -> str:
     """The sha256, in hex, of the state's sorted lines: one for each account and each slot."""
     lines = []
     for address, (nonce, balance, code_hash) in heap.items((*prefix, "account")):

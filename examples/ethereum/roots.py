@@ -12,7 +12,7 @@ from ethereum.forks.frontier import trie as tries
 from ethereum_rlp import rlp
 from ethereum_types.numeric import U256, Uint
 
-from .state import STATE_PREFIX, Key, KeyValue
+from .state import STATE_PREFIX, Key, Reading
 
 __all__ = ["ordered_root", "root_of", "state_root"]
 
@@ -20,7 +20,7 @@ _root: Callable[[Any], bytes] = tries.root
 _Trie: Callable[..., Any] = tries.Trie
 
 
-def state_root(heap: KeyValue, prefix: Key = STATE_PREFIX) -> bytes:
+def state_root(heap: Reading, prefix: Key = STATE_PREFIX) -> bytes:
     """The root over all accounts under `prefix`, 32 bytes."""
     storage = heap.items((*prefix, "storage"))
     return root_of(

@@ -29,7 +29,7 @@ from typing import Any, Final, Protocol
 from ethereum.crypto.hash import keccak256
 from ethereum_types.numeric import U256
 
-__all__ = ["EMPTY_CODE_HASH", "STATE_PREFIX", "HeapState", "Key", "KeyValue", "Region", "Value"]
+__all__ = ["EMPTY_CODE_HASH", "STATE_PREFIX", "HeapState", "Key", "KeyValue", "Reading", "Region", "Value"]
 
 
 #: A heap key.
@@ -47,27 +47,31 @@ ABSENT: Final[Any] = object()
 ZERO: Final = U256(0)
 
 
-class KeyValue(Protocol):
-    """What the state asks of a heap. Keys are ordered as tuples are; see the module for what they hold."""
+class Reading(Protocol):
+    """What reading the state asks of a heap. Keys are ordered as tuples are; see the module for what they hold."""
 
     def get(self, key: Key, default: Value = None) -> Value:
         """The value at `key`, or `default`."""
 
-    def __setitem__(self, key: Key, value: Value) -> None: ...
-
-    def __delitem__(self, key: Key) -> None:
-        """Remove `key`; KeyError when it is absent."""
-
     def __contains__(self, key: Key) -> bool: ...
-
-    def clear(self, prefix: Key) -> None:
-        """Remove every key that begins with `prefix`."""
 
     def items(self, prefix: Key) -> Iterable[tuple[Any, Value]]:
         """(relative key, value) in key order, for every key that begins with `prefix`.
 
         A relative key of one element is that element, bare; a longer one is a tuple.
         """
+
+
+class KeyValue(Reading, Protocol):
+    """What changing the state asks of a heap: actors.Heap, or a stand-in."""
+
+    def __setitem__(self, key: Key, value: Value) -> None: ...
+
+    def __delitem__(self, key: Key) -> None:
+        """Remove `key`; KeyError when it is absent."""
+
+    def clear(self, prefix: Key) -> None:
+        """Remove every key that begins with `prefix`."""
 
 
 class Region:

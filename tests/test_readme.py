@@ -1,0 +1,100 @@
+"""The README's examples, word for word: the Python runs, the commands run, the files it names are there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runtime
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SHELL = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+
+
+def command(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        line, shell=True, cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, "PATH": path}
+    )
+
+
+@pytest.fixture
+def first_program(tmp_path: Path) -> Path:
+    file = tmp_path / "squares.py"
+    file.write_text(PYTHON[0])
+    return file
+
+
+def test_the_first_program_has_fewer_than_twenty_lines_and_runs_twice(first_program: Path) -> None:
+    assert len([line for line in PYTHON[0].splitlines() if line.strip()]) < 20
+    for block, total in ((1, 14), (2, 28)):
+        done = command(f"{sys.executable} squares.py", first_program.parent)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split()[:2] == [str(block), str(total)]
+
+
+def test_the_first_commands_run(first_program: Path) -> None:
+    block = next(block for block in SHELL if "blocks.jsonl" in block and "echo" in block)
+    for line in block.strip().splitlines():
+        done = command(line, first_program.parent)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    assert "1" in done.stdout
+
+
+async def test_the_failing_child_is_retried() -> None:
+    scope: dict[str, Any] = {"__name__": "readme_supervisor"}
+    exec(PYTHON[1], scope)
+    async with runtime.Runtime(scope["Supervisor"]) as rt:
+        assert (await rt.advance()).data == ("ZeroDivisionError", 2)
+
+
+async def test_the_runtime_s_calls_do_what_stands_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"__name__": "readme_squares", "runtime": runtime}
+    exec(PYTHON[0], scope)
+    body = "async def shown():\n" + "\n".join(f"    {line}" for line in PYTHON[2].splitlines())
+    exec(
+        body.replace(
+            "await rt.verify()", "scope.update(verified=await rt.verify(), other=other, block=block, view=view)"
+        ),
+        scope | {"scope": scope},
+        scope,
+    )
+    await scope["shown"]()
+    assert scope["verified"] == 2
+    assert scope["block"].number == 1
+    assert scope["other"].number == 2
+    assert scope["view"].heap["sum"] == 41
+
+
+def test_every_command_of_the_readme_is_one_and_has_a_help() -> None:
+    block = next(block for block in SHELL if block.startswith("lockstep run FILE"))
+    names = [line.split()[1] for line in block.strip().splitlines()]
+    assert names == ["run", "log", "show", "tree", "get", "diff", "verify", "revert"]
+    for name in names:
+        done = command(f"lockstep {name} --help", ROOT)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_files_that_the_readme_names_are_there() -> None:
+    for name in re.findall(r"`((?:actors|runtime|tests|examples)/[\w./]+)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_asyncio_run_works_as_well() -> None:
+    async def main() -> int:
+        scope: dict[str, Any] = {"__name__": "readme_plain"}
+        exec(PYTHON[1], scope)
+        async with runtime.Runtime(scope["Supervisor"]) as rt:
+            return (await rt.advance()).number
+
+    assert asyncio.run(main()) == 1
