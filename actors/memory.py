@@ -149,6 +149,20 @@ class Memory:
             self.writes = {}
         return self.tree
 
+    def few(self) -> list[tuple[bytes, bytes | None, bytes | None]] | None:
+        """Return (key, encoded value now, encoded value at the snapshot) of a heap that is no more than a few writes.
+
+        None where it is more. Such a heap needs no tree of its own until it grows: many processes have no other.
+        """
+        if self.tree.node is not None or self.snap.node is not None:
+            return None
+        kept, writes = self.kept, self.writes
+        if len(kept) + len(writes) > BUCKET_ENTRIES_MAX:
+            return None
+        then = {key: form_of(slot) for key, slot in kept.items()}
+        now = then if not writes else {**then, **{key: form_of(slot) for key, slot in writes.items()}}
+        return [(key, form, then.get(key)) for key, form in now.items()]
+
     def _remember(self, slots: dict[bytes, Slot]) -> None:
         if len(self.tree) <= BUCKET_ENTRIES_MAX:
             return  # Reading a single node again costs less than to remember what was in it.

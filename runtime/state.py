@@ -70,15 +70,26 @@ def freeze(record: Record) -> Tree:
     """Return the state of a process. O(what changed in it and below it since the last time)."""
     pending = not record.settled
     start = record.start
+    memory = record.memory
+    values: dict[bytes, bytes] = {}
     parts: dict[bytes, Tree] = {}
+    with_snapshot = record.started and not pending and record.parent is not None
+    few = memory.few()
+    if few is not None:
+        for key, now, then in few:
+            shown = then if pending else now
+            if shown is not None:
+                values[HEAP + key] = shown
+            if with_snapshot and then is not None:
+                values[SNAPSHOT + key] = then
+    else:
+        parts[HEAP] = memory.snapshot() if pending else memory.fold()
+        if with_snapshot:
+            parts[SNAPSHOT] = memory.snapshot()
     if pending:
-        parts[HEAP] = record.memory.snapshot()
         children, items, middle = start.children, start.journal, start.middle
         begin, stopped_at = start.begin, start.stopped_at
     else:
-        parts[HEAP] = record.memory.fold()
-        if record.started and record.parent is not None:
-            parts[SNAPSHOT] = record.memory.snapshot()
         children, items, middle = freeze_children(record), len(record.journal), record.middle
         begin, stopped_at = record.begin, record.stopped_at
     if len(children):
@@ -100,7 +111,8 @@ def freeze(record: Record) -> Tree:
         input_at=record.input_at,
         journal=items if middle else 0,
     )
-    return Tree.assemble({CONTROL: _control_form(control)}, parts)
+    values[CONTROL] = _control_form(control)
+    return Tree.assemble(values, parts)
 
 
 @lru_cache(maxsize=1024)
