@@ -29,7 +29,6 @@ from actors.errors import (
     KeyRefused,
     LimitExceeded,
     LockstepError,
-    MergeConflict,
     MissingKey,
     NoSuchChild,
     OutOfGas,
@@ -45,7 +44,7 @@ from actors.errors import (
 )
 from actors.heap import Heap
 from actors.keys import Key, Name, Path
-from actors.merge import add
+from actors.merge import MergeConflict, add
 from actors.process import Process, Root
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.errors import MissingKey
-from actors.keys import Key, decode_key, encode_key, plain
+from actors.keys import Key, decode_key, encode_key, plain, show_key
 from actors.memory import Formed, Slot, form_of, same_slot, value_of
 from actors.nodes import from_cell
 from actors.region import Region
 from actors.tree import EMPTY, Tree
-from actors.values import ABSENT
+from actors.values import ABSENT, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ class Changes:
         for entry in self.slots():
             if entry[0] == form:
                 return value_of(entry[2])
-        raise MissingKey("these changes", repr(key))
+        raise MissingKey("these changes", show_key(key))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Changes):
@@ -106,7 +106,10 @@ class Changes:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        shown = [f"{change.key!r}: {change.old!r} → {change.new!r}" for _, change in zip(range(8), self, strict=False)]
+        shown = [
+            f"{show_key(change.key)}: {show(change.old)} → {show(change.new)}"
+            for _, change in zip(range(8), self, strict=False)
+        ]
         return f"<Changes {', '.join(shown)}{', …' if len(self) > 8 else ''}>"
 
 

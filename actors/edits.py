@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from actors.errors import LimitExceeded
 from actors.limits import BUCKET_ENTRIES_MAX
-from actors.nodes import NIBBLES, Edge, Node, branch, bucket
+from actors.nodes import NIBBLES, PATH_NIBBLES_MAX, Edge, Node, branch, bucket
 from actors.walks import common_length, kid_of, load, walk
 
 if TYPE_CHECKING:
@@ -125,16 +126,24 @@ def update(label: bytes, node: Node | None, edits: list[tuple[bytes, bytes | Non
     while True:
         # Go down with the edits low … high, whose paths agree up to `position`, until a result is there at once.
         edge: Edge | None = None
-        if node is None or node.kids is None:
-            entries = {} if node is None else load(node).entries
-            if entries is not None:
-                edge, left = _update_bucket(node, entries, edits, low, high, position)
-                if edge is None:
-                    edits, low, high, position = left, 0, len(left), 0
-                    shared = common_length(left[0][0], left[-1][0])
-                    opened = _Open(left[0][0][:shared], None, left, shared)
-                    opened.split(low, high)
-        if edge is None and node is not None and node.kids is not None:
+        if node is None and high - low > BUCKET_ENTRIES_MAX and not (stack and stack[-1][0].node is None):
+            # Below a branch that is new itself there are no deletes left to leave out.
+            edits = [edit for edit in edits[low:high] if edit[1] is not None]
+            low, high = 0, len(edits)
+        if node is None and high - low > BUCKET_ENTRIES_MAX:
+            # A bulk of new entries: they become a branch as they lie, without passing through a bucket.
+            first, last = edits[low][0], edits[high - 1][0]
+            end = position + common_length(first[position:], last[position:])
+            opened = _Open(first[position:end], None, edits, end)
+            opened.split(low, high)
+        elif node is None or load(node).entries is not None:
+            edge, left = _update_bucket(node, edits, low, high, position)
+            if edge is None:
+                edits, low, high = left, 0, len(left)
+                end = common_length(left[0][0], left[-1][0])
+                opened = _Open(left[0][0][:end], None, left, end)
+                opened.split(low, high)
+        else:
             low, high, label, node = _reach(label, node, edits, low, high, position)
             opened = _Open(label, node, edits, position + len(label))
             opened.split(low, high)
@@ -156,14 +165,13 @@ def update(label: bytes, node: Node | None, edits: list[tuple[bytes, bytes | Non
 
 def _update_bucket(
     node: Node | None,
-    entries: Mapping[bytes, bytes],
     edits: list[tuple[bytes, bytes | None]],
     low: int,
     high: int,
     position: int,
 ) -> tuple[Edge | None, list[tuple[bytes, bytes | None]]]:
     """Return the edge that edits make of a bucket, or the entries of the branch that it has to become."""
-    made = dict(entries)
+    made = {} if node is None else dict(node.entries or {})
     changed = False
     for path, cell in edits[low:high]:
         rest = path[position:]
@@ -212,7 +220,7 @@ def graft(label: bytes, node: Node | None, prefix: bytes, new: Edge) -> Edge:
     stack: list[tuple[_Open, int]] = []
     while True:
         if node is None or load(node).entries is not None:
-            edge = _graft_bucket({} if node is None else node.entries or {}, prefix, new)
+            edge = _graft_bucket(node, prefix, new)
             break
         if label.startswith(prefix):
             edge = _under(prefix, new)
@@ -237,26 +245,39 @@ def graft(label: bytes, node: Node | None, prefix: bytes, new: Edge) -> Edge:
 
 
 def _under(prefix: bytes, edge: Edge) -> Edge:
-    """Return an edge as it stands below a further prefix."""
+    """Return an edge as it stands below a further prefix.
+
+    Raises:
+        LimitExceeded: a path would become longer than a node can hold.
+    """
     label, node = edge
     if node is None:
         return _NOTHING
-    if node.count <= BUCKET_ENTRIES_MAX:
-        return (b"", bucket(_prefixed(prefix, load(node).entries or {}))) if prefix else edge
-    return prefix + label, node
+    if not prefix:
+        return edge
+    few = load(node).entries
+    longest = len(prefix) + (len(label) if few is None else max(map(len, few)))
+    if longest > PATH_NIBBLES_MAX:
+        raise LimitExceeded(
+            f"mounted there, a key would take {longest // 2} bytes, over the limit of {PATH_NIBBLES_MAX // 2}; "
+            "a region was mounted in itself, or in regions of regions, too often"
+        )
+    return (b"", bucket(_prefixed(prefix, few))) if few is not None else (prefix + label, node)
 
 
-def _graft_bucket(entries: Mapping[bytes, bytes], prefix: bytes, new: Edge) -> Edge:
+def _graft_bucket(old: Node | None, prefix: bytes, new: Edge) -> Edge:
+    entries = {} if old is None else old.entries or {}
     kept = {path: cell for path, cell in entries.items() if not path.startswith(prefix)}
     label, node = _under(prefix, new)
-    if node is None:
-        return (b"", bucket(kept)) if kept else _NOTHING
-    if node.count <= BUCKET_ENTRIES_MAX:
+    if node is not None and node.count > BUCKET_ENTRIES_MAX:
+        return update(label, node, sorted(kept.items())) if kept else (label, node)
+    if node is not None:
         kept.update(load(node).entries or {})
-        if len(kept) <= BUCKET_ENTRIES_MAX:
-            return b"", bucket(kept)
+    if kept == entries:
+        return b"", old
+    if len(kept) > BUCKET_ENTRIES_MAX:
         return update(b"", None, sorted(kept.items()))
-    return update(label, node, sorted(kept.items())) if kept else (label, node)
+    return (b"", bucket(kept)) if kept else _NOTHING
 
 
 def extract(label: bytes, node: Node | None, prefix: bytes) -> Edge:

@@ -9,7 +9,7 @@
     │   ├── CallRefused               a system call that the contract does not allow there
     │   ├── ForeignAwait              an await on something that is not a system call
     │   ├── LimitExceeded             one of actors.limits
-    │   └── MergeConflict             a three-way merge that nobody said how to settle
+    │   └── MergeConflict             a three-way merge that nobody said how to settle (in actors.merge)
     ├── ChildFailed                   what a parent sees of a child that trapped
     │   └── OutOfGas                  ... because its meter was empty
     ├── BlockFailed                   the root trapped: the block was not made, the head stays
@@ -32,7 +32,7 @@ is made of their fields alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,33 +123,6 @@ class LimitExceeded(ProgramError):
     """One of the limits in `actors.limits`."""
 
     code = "limit"
-
-
-class MergeConflict(ProgramError):
-    """Keys that both sides changed since the snapshot. The caller's heap is as it was before the merge.
-
-    Args:
-        place: where the merge was asked for, as printed.
-        conflicts: for every key, in order: (key, the snapshot's value, the caller's, the child's); a side on which the
-            key is absent has `actors.ABSENT`.
-    """
-
-    code = "merge-conflict"
-
-    def __init__(self, place: str, conflicts: Sequence[tuple[Any, Any, Any, Any]]) -> None:
-        super().__init__(place, tuple(conflicts))
-        self.place = place
-        self.conflicts = tuple(conflicts)
-
-    def __str__(self) -> str:
-        lines = [
-            f"  {key!r}: was {base!r}, here {ours!r}, in the child {theirs!r}"
-            for key, base, ours, theirs in self.conflicts[:20]
-        ]
-        if len(self.conflicts) > 20:
-            lines.append(f"  … and {len(self.conflicts) - 20} more")
-        head = f"merge into {self.place}: {len(self.conflicts)} key(s) changed on both sides since the snapshot"
-        return "\n".join([head, *lines, "pass resolve= to say how such keys are settled; nothing was merged"])
 
 
 class ChildFailed(LockstepError):

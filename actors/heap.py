@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import MissingKey, ProgramError
-from actors.keys import Key, encode_key, path_text
+from actors.keys import Key, encode_key, path_text, show_key
 from actors.memory import Formed, Memory, named_error, slot_at, to_slot
 from actors.region import OrderedMap, Region, View
 from actors.values import ABSENT
@@ -50,7 +50,7 @@ class Heap(OrderedMap):
         if type(slot) is Formed:
             return slot.value
         if slot is ABSENT:
-            raise MissingKey(self._place(), repr(key))
+            raise MissingKey(self._place(), show_key(key))
         return slot
 
     def get(self, key: Key, default: Any = None) -> Any:
@@ -82,7 +82,7 @@ class Heap(OrderedMap):
         """Delete a key (that key alone: `clear` takes a region). Raises MissingKey."""
         form = encode_key(key)
         if self._memory.read(form) is ABSENT:
-            raise MissingKey(self._place(), repr(key))
+            raise MissingKey(self._place(), show_key(key))
         self._memory.writes[form] = ABSENT
 
     def clear(self, region: Region | Key = ()) -> None:

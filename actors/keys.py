@@ -21,6 +21,7 @@ would depend on history.
 
 from __future__ import annotations
 
+import re
 from typing import Final, TypeAlias
 
 from actors.errors import CodecError, KeyRefused, LimitExceeded
@@ -37,6 +38,7 @@ _ZERO: Final = 0x14
 _BIG_NEGATIVE: Final = 0x0B
 _BIG_POSITIVE: Final = 0x1D
 _INT_PLAIN_BYTES_MAX: Final = 8
+_PLAIN_NAME: Final = re.compile(r"(?!-?[0-9]+$)[ -&(-.0-\[\]-~]+")
 _MEND: Final = "a key is a str, an int, bytes or a tuple of them"
 
 #: Encoded short str keys: programs use the same few again and again.
@@ -116,8 +118,19 @@ def _int(number: int) -> bytes:
 
 
 def _shown(thing: object) -> str:
-    text = repr(thing) if isinstance(thing, (str, int, bytes, tuple, float, type(None))) else type(thing).__qualname__
+    if isinstance(thing, int) and thing.bit_length() > 8 * KEY_INT_BYTES_MAX:
+        return f"an int of {thing.bit_length()} bits"
+    if type(thing) is tuple:
+        text = f"({', '.join(_shown(element) for element in thing)}{',' if len(thing) == 1 else ''})"
+    else:
+        plainly = isinstance(thing, (str, int, bytes, float, type(None)))
+        text = ascii(thing) if plainly else type(thing).__qualname__
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+def show_key(elements: tuple[Element, ...] | object) -> str:
+    """Return a key as a program would write it, in ASCII: what is printable differs between Python versions."""
+    return _shown(elements[0] if type(elements) is tuple and len(elements) == 1 else elements)
 
 
 def decode_element(form: bytes, position: int) -> tuple[Element, int]:
@@ -179,18 +192,16 @@ def _decode_int(form: bytes, position: int, code: int) -> tuple[int, int]:
 def decode_key(form: bytes) -> tuple[Element, ...]:
     """Return the elements of a key from its form.
 
+    It may be longer than a program may write one: regions are mounted under keys.
+
     Raises:
         CodecError: these are not the canonical bytes of a key.
     """
-    if len(form) > KEY_BYTES_MAX:
-        raise CodecError(f"key: {len(form)} bytes are over the limit of {KEY_BYTES_MAX}")
     elements: list[Element] = []
     position = 0
     while position < len(form):
         element, position = decode_element(form, position)
         elements.append(element)
-    if len(elements) > KEY_ELEMENTS_MAX:
-        raise CodecError(f"key: {len(elements)} elements are over the limit of {KEY_ELEMENTS_MAX}")
     return tuple(elements)
 
 
@@ -211,10 +222,9 @@ def check_name(name: object) -> None:
 
 
 def path_text(path: Path) -> str:
-    """Return a process path as people write it: `/shards/3`; the root is `/`."""
-    return "/" + "/".join(str(name) if type(name) is int else _quoted(str(name)) for name in path)
+    """Return a process path as people write it: `/shards/3`; the root is `/`, a str of digits is quoted: `/'3'`."""
+    return "/" + "/".join(str(name) if type(name) is int else _name_text(str(name)) for name in path)
 
 
-def _quoted(name: str) -> str:
-    plainly = name and "/" not in name and not name.lstrip("-").isdecimal() and name.isprintable() and "'" not in name
-    return name if plainly else repr(name)
+def _name_text(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else ascii(name)

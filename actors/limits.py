@@ -24,6 +24,9 @@ VALUE_DEPTH_MAX: Final = 64
 #: The largest int in a value, in bytes of two's complement.
 VALUE_INT_BYTES_MAX: Final = VALUE_BYTES_MAX // 16
 
+#: The most entries of one heap, mounted regions included; only mounting can come near it.
+HEAP_ENTRIES_MAX: Final = 2**48
+
 #: How deep the tree of processes may grow below the root.
 PROCESS_DEPTH_MAX: Final = 128
 

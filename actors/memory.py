@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from actors.errors import ProgramError
-from actors.limits import BUCKET_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
+from actors.errors import LimitExceeded, ProgramError
+from actors.keys import show_key
+from actors.limits import BUCKET_ENTRIES_MAX, HEAP_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT, decode, encode, freeze
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 _UNSEEN: Final = object()
 #: Stands for every dict of a memory that has nothing in it; never written to. Idle processes are many.
 _NONE: Final[dict[bytes, Any]] = {}
-_FLAT: Final = frozenset({bool, float, type(None)})
+_FLAT: Final = frozenset({bool, type(None)})
+_SCALARS: Final = frozenset({int, str, bytes, float})
 _SMALL_INT: Final = 1 << 62
 _SCALAR_SIZE_MAX: Final = 1 << 20
 
@@ -69,7 +71,9 @@ def to_slot(value: Any) -> Slot:
     elif kind in _FLAT or (kind is bytes and len(value) < _SCALAR_SIZE_MAX):
         return value
     frozen = freeze(value)
-    return Formed(encode(frozen), frozen)
+    # A map's or set's order, and what a codec makes, follow from how they were made. So what is read is always what was
+    # decoded: whether a value still is in the working set depends on the machine, and no program may see it.
+    return Formed(encode(frozen), frozen if kind in _SCALARS else _UNSEEN)
 
 
 def slot_at(key: object, value: object) -> Slot:
@@ -82,7 +86,7 @@ def slot_at(key: object, value: object) -> Slot:
 
 def named_error(key: object, error: ProgramError) -> ProgramError:
     """Return an error about a value again, with the key that it was to stand under."""
-    return type(error)(f"under the key {key!r}: {error}")
+    return type(error)(f"under the key {show_key(key)}: {error}")
 
 
 def value_of(slot: Slot) -> Any:
@@ -164,9 +168,8 @@ class Memory:
         return [(key, form, then.get(key)) for key, form in now.items()]
 
     def _remember(self, slots: dict[bytes, Slot]) -> None:
-        if len(self.tree) <= BUCKET_ENTRIES_MAX:
-            return  # Reading a single node again costs less than to remember what was in it.
-        if len(self.cache) + len(slots) > READ_CACHE_ENTRIES_MAX:
+        if len(self.tree) <= BUCKET_ENTRIES_MAX or len(self.cache) + len(slots) > READ_CACHE_ENTRIES_MAX:
+            # What it held is out of date; and to read a single node again costs less than to remember what was in it.
             self.cache = _NONE
         elif self.cache:
             self.cache.update(slots)
@@ -175,7 +178,10 @@ class Memory:
 
     def mount(self, prefix: bytes, tree: Tree) -> None:
         """Put `tree` in place of everything at and below an encoded prefix, by reference."""
-        self.tree = self.fold().graft(prefix, tree)
+        made = self.fold().graft(prefix, tree)
+        if len(made) > HEAP_ENTRIES_MAX:
+            raise LimitExceeded(f"the heap would have {len(made)} entries, over the limit of {HEAP_ENTRIES_MAX}")
+        self.tree = made
         self.cache = _NONE
 
     def clear(self, prefix: bytes, low: bytes | None, high: bytes | None) -> None:

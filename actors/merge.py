@@ -11,17 +11,45 @@ an error at the join; here it has the keys, and may be settled.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actors.errors import CallRefused, MergeConflict
-from actors.keys import Key, decode_key, encode_key, plain
+from actors.errors import CallRefused, ProgramError
+from actors.keys import Key, decode_key, encode_key, plain, show_key
 from actors.memory import Memory, Slot, same_slot, to_slot, value_of
 from actors.region import Region
-from actors.values import ABSENT
+from actors.values import ABSENT, show
 
 if TYPE_CHECKING:
     from actors.changes import Changes
+
+
+class MergeConflict(ProgramError):
+    """Keys that both sides changed since the snapshot. The caller's heap is as it was before the merge.
+
+    Args:
+        place: where the merge was asked for, as printed.
+        conflicts: for every key, in order: (key, the snapshot's value, the caller's, the child's); a side on which the
+            key is absent has `actors.ABSENT`.
+    """
+
+    code = "merge-conflict"
+
+    def __init__(self, place: str, conflicts: Sequence[tuple[Any, Any, Any, Any]]) -> None:
+        super().__init__(place, tuple(conflicts))
+        self.place = place
+        self.conflicts = tuple(conflicts)
+
+    def __str__(self) -> str:
+        lines = [
+            f"  {show_key(key)}: was {show(base)}, here {show(ours)}, in the child {show(theirs)}"
+            for key, base, ours, theirs in self.conflicts[:20]
+        ]
+        if len(self.conflicts) > 20:
+            lines.append(f"  … and {len(self.conflicts) - 20} more")
+        head = f"merge into {self.place}: {len(self.conflicts)} key(s) changed on both sides since the snapshot"
+        return "\n".join([head, *lines, "pass resolve= to say how such keys are settled; nothing was merged"])
+
 
 #: Settles one key: (base, ours, theirs) → the value to take, or ABSENT for none.
 Resolver: TypeAlias = Callable[[Any, Any, Any], Any]

@@ -38,7 +38,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from actors.errors import CodecError, StoreDamaged
-from actors.limits import BUCKET_ENTRIES_MAX, INLINE_BYTES_MAX, KEY_BYTES_MAX, NODE_BYTES_MAX, VALUE_BYTES_MAX
+from actors.limits import (
+    BUCKET_ENTRIES_MAX,
+    INLINE_BYTES_MAX,
+    KEY_BYTES_MAX,
+    NODE_BYTES_MAX,
+    PROCESS_DEPTH_MAX,
+    VALUE_BYTES_MAX,
+)
 from actors.wire import Cursor, varint
 
 if TYPE_CHECKING:
@@ -52,9 +59,9 @@ _BRANCH: Final = b"\x01"
 _BRANCH_WITH_VALUE: Final = b"\x02"
 _ROOT: Final = b"\x03"
 _DIGEST_BYTES: Final = 32
-#: A path in a process's own tree is longer than its key: the tree of processes stands above it (runtime.state).
-PATH_NIBBLES_MAX: Final = 2 * (KEY_BYTES_MAX + 64)
-_COUNT_MAX: Final = 2**56
+#: The longest label of a child, or path in a bucket: room for the longest key below the deepest process.
+PATH_NIBBLES_MAX: Final = 2 * KEY_BYTES_MAX * (PROCESS_DEPTH_MAX + 2)
+_COUNT_MAX: Final = 2**62
 _NUMBER_MAX: Final = 2**62
 
 _TO_NIBBLES: Final = bytes.maketrans(b"0123456789abcdef", bytes(range(16)))
@@ -333,7 +340,7 @@ def _read_bucket(cursor: Cursor) -> Node:
     count = cursor.varint(BUCKET_ENTRIES_MAX)
     if count == 0:
         raise cursor.refuse("a bucket is empty, just before")
-    lengths = [cursor.varint(PATH_NIBBLES_MAX * 256) for _ in range(count)]
+    lengths = [cursor.varint(PATH_NIBBLES_MAX) for _ in range(count)]
     joined = _unpack(cursor, sum(lengths))
     entries: dict[bytes, bytes] = {}
     begin = 0
@@ -359,7 +366,7 @@ def _read_branch(cursor: Cursor, with_value: bool) -> Node:
     labels: dict[int, bytes] = {}
     for i in range(NIBBLES):
         if labelled >> i & 1:
-            length = cursor.varint(PATH_NIBBLES_MAX * 256)
+            length = cursor.varint(PATH_NIBBLES_MAX)
             if length == 0:
                 raise cursor.refuse("a label is empty, just before")
             labels[i] = _unpack(cursor, length)

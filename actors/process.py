@@ -9,7 +9,7 @@ All checks that need nothing but the arguments are made here, before the kernel 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from weakref import WeakValueDictionary
@@ -23,7 +23,7 @@ from actors.merge import Resolve, check_resolve, merge
 from actors.region import OrderedMap, Region, View
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator
 
     from actors.changes import Changes
     from actors.trap import Trap
@@ -104,7 +104,7 @@ class Process:
         if gas is not None:
             _check_gas(gas, start)
         copied = () if values is None else _copied(values)
-        deleted = _deleted(delete) if delete else ()
+        deleted = () if delete == () else _deleted(delete)
         await _call(_new(Put, (child, copied, program, deleted, bool(start), gas)))
 
     async def get(self, child: Name, *wanted: Key | Region) -> Any:
@@ -260,17 +260,20 @@ def _copied(values: Mapping[Any, Any] | View) -> tuple[Copied, ...]:
             copied.append((form, to_slot(value)))
         except ProgramError as error:
             raise named_error(key, error) from None
+    if type(values) is not dict:
+        # A persistent map comes in the order of its hashes.
+        copied.sort(key=lambda one: one[0])
     return tuple(copied)
 
 
 def _deleted(delete: Iterable[Key | Region]) -> tuple[Deleted, ...]:
-    if isinstance(delete, (str, bytes, int, Region)):
+    if isinstance(delete, (str, bytes, int, Region)) or not isinstance(delete, Iterable):
         raise CallRefused(f"put: delete is {delete!r}; it is a list of keys and Regions: [{delete!r}]")
-    return tuple(
-        [
-            (encode_key(one.prefix), *one.bounds(), False)
-            if isinstance(one, Region)
-            else (encode_key(one), None, None, True)
-            for one in delete
-        ]
-    )
+    # In one order, for a set comes in the order of its hashes; what is deleted is the same in every order.
+    return tuple(sorted([_delete(one) for one in delete], key=repr))
+
+
+def _delete(one: Key | Region) -> Deleted:
+    if isinstance(one, Region):
+        return (encode_key(one.prefix), *one.bounds(), False)
+    return encode_key(one), None, None, True

@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import KeyRefused, MissingKey
-from actors.keys import Key, decode_key, encode_key, plain
+from actors.keys import Key, decode_key, encode_key, plain, show_key
 from actors.nodes import from_cell
 from actors.values import decode
 
@@ -78,7 +78,7 @@ class OrderedMap:
         """Return the value of a key. Raises MissingKey."""
         data = self._tree().get(encode_key(key))
         if data is None:
-            raise MissingKey(self._place(), repr(key))
+            raise MissingKey(self._place(), show_key(key))
         return decode(data)
 
     def get(self, key: Key, default: Any = None) -> Any:
@@ -101,19 +101,20 @@ class OrderedMap:
         return self.keys()
 
     def keys(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[Any]:
-        """Yield the keys of a region, relative to its prefix, in key order or against it."""
-        for key, _ in self._cut(region).entries(reverse=reverse):
-            yield plain(decode_key(key))
+        """Return an iterator over the keys of a region, relative to its prefix, in key order or against it."""
+        return (plain(decode_key(key)) for key, _ in self._cut(region).entries(reverse=reverse))
 
     def values(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[Any]:
-        """Yield the values of a region in key order or against it."""
-        for _, cell in self._cut(region).entries(reverse=reverse):
-            yield decode(from_cell(cell))
+        """Return an iterator over the values of a region in key order or against it."""
+        return (decode(from_cell(cell)) for _, cell in self._cut(region).entries(reverse=reverse))
 
     def items(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
-        """Yield (key relative to the region's prefix, value) in key order or against it; read lazily."""
-        for key, cell in self._cut(region).entries(reverse=reverse):
-            yield plain(decode_key(key)), decode(from_cell(cell))
+        """Return an iterator over (key relative to the region's prefix, value) in key order or against it.
+
+        It shows the heap as it was at this call, whatever is written meanwhile; entries are read as they come.
+        """
+        entries = self._cut(region).entries(reverse=reverse)
+        return ((plain(decode_key(key)), decode(from_cell(cell))) for key, cell in entries)
 
     def region(self, prefix: Region | Key = (), low: Key | None = None, high: Key | None = None) -> View:
         """Return a region as a view, by reference.

@@ -185,8 +185,7 @@ class Tree:
         """Return the Merkle root: the SHA-256 of the root form. Hashes the nodes that were not hashed yet."""
         if self._digest is None:
             for node in unsealed(self.node):
-                if node.digest is None:
-                    node.seal()
+                node.seal()
             self._digest = sha256(root_form(self.label, self.node)).digest()
         return self._digest
 
@@ -202,19 +201,23 @@ class Tree:
         assert len(keys) == len(self) and all(a < b for a, b in pairwise(keys))
 
 
-def unsealed(node: Node | None) -> list[Node]:
-    """Return the nodes at and below `node` that have no digest yet, children before parents."""
-    if node is None or node.digest is not None:
-        return []
-    found = []
-    stack = [node]
+def unsealed(node: Node | None) -> Iterator[Node]:
+    """Yield the nodes at and below `node` that have no digest yet, each once, children before parents.
+
+    Each must be sealed before the next is asked for: that is how one that stands in many places is known again.
+    """
+    stack = [] if node is None else [node]
     while stack:
-        node = stack.pop()
-        found.append(node)
-        if node.kids is not None:
-            stack += [kid for kid in node.kids if kid is not None and kid.digest is None]
-    found.reverse()
-    return found
+        top = stack[-1]
+        if top.digest is not None:
+            stack.pop()
+            continue
+        waiting = [kid for kid in top.kids if kid is not None and kid.digest is None] if top.kids is not None else None
+        if waiting:
+            stack += waiting
+        else:
+            stack.pop()
+            yield top
 
 
 EMPTY: Final = Tree()

@@ -35,17 +35,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from pyrsistent import PMap, PSet, PVector, pmap, pset, pvector
 
-from actors.errors import CodecError, LimitExceeded, ValueRefused
+from actors.errors import CodecError, LimitExceeded, ProgramError, ValueRefused
 from actors.limits import VALUE_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_INT_BYTES_MAX
 from actors.wire import Cursor, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _PVECTOR: Final[type] = type(pvector())
 _PMAP: Final[type] = type(pmap())
 _PSET: Final[type] = type(pset())
-_FLAT: Final = frozenset({type(None), bool, float})
+_THE_NAN: Final = float("nan")
 _NAN: Final = bytes.fromhex("7ff8000000000000")
 _DOUBLE: Final = struct.Struct(">d")
 _SMALL: Final = tuple(bytes((0x80 + n,)) for n in range(128))
@@ -105,7 +105,8 @@ def codec(
         cls: the class.
         name: the name that stands for it in every heap from now on; its qualified name, unless given. Choose one that
             will survive the class's renaming.
-        encode: makes a value of an object. A dataclass is encoded as a map of its fields, an enum as its member's name.
+        encode: makes a value of an object. A dataclass is encoded as a map of its fields, an enum as its member's name, flags as
+            their number.
         decode: makes the object again.
 
     Raises:
@@ -132,6 +133,8 @@ def _entry(
     name = cls.__qualname__ if name is None else name
     if encode is not None and decode is not None:
         return _Codec(name, cls, encode, decode)
+    if issubclass(cls, enum.Flag):
+        return _Codec(name, cls, lambda flags: flags.value, cls)
     if issubclass(cls, enum.Enum):
         return _Codec(name, cls, lambda member: member.name, lambda word: cls[word])
     if dataclasses.is_dataclass(cls):
@@ -166,18 +169,21 @@ def freeze(value: Any) -> Any:
     elif kind is str:
         if value.isascii() and len(value) < VALUE_BYTES_MAX:
             return value
-    elif kind in _FLAT:
+    elif kind is bool or value is None:
         return value
     return _freeze(value, "", 0)
 
 
 def _freeze(value: Any, at: str, depth: int) -> Any:
     kind = type(value)
-    if kind in _FLAT:
+    if kind is bool or value is None:
         return value
+    if kind is float:
+        return value if value == value else _THE_NAN
     if kind is int:
-        if value.bit_length() > _INT_BITS_MAX:
-            raise LimitExceeded(f"the int{_where(at)} has {value.bit_length()} bits, over the limit of {_INT_BITS_MAX}")
+        bits = (value if value >= 0 else ~value).bit_length()
+        if bits > _INT_BITS_MAX:
+            raise LimitExceeded(f"the int{_where(at)} has {bits} bits, over the limit of {_INT_BITS_MAX}")
         return value
     if kind is str or kind is bytes:
         return _freeze_text(value, at)
@@ -193,15 +199,46 @@ def _freeze(value: Any, at: str, depth: int) -> Any:
     if kind is dict or kind is _PMAP:
         return _freeze_map(value, at, depth)
     if kind is set or kind is frozenset or kind is _PSET:
-        members = [_freeze(item, f"{at}{{{_brief(item)}}}", depth + 1) for item in value]
-        return pset(members)
+        members = pset(_each(value, lambda item: _freeze(item, f"{at}{{{_brief(item)}}}", depth + 1)))
+        if len(members) != len(value):
+            raise _alike("members of a set")
+        return members
     entry = _by_class.get(kind)
     if entry is not None:
-        _freeze(entry.encode(value), f"{at}.<{entry.name}>", depth + 1)
-        return value
+        return _freeze_object(entry, value, at, depth)
     raise ValueRefused(
         f"{_brief(value)} of type {kind.__module__}.{kind.__qualname__}{_where(at)} cannot be a value; {_MEND}"
     )
+
+
+def _freeze_object(entry: _Codec, value: Any, at: str, depth: int) -> Any:
+    """Return the object that the codec makes of what it made of this one: nothing in it is shared with the outside."""
+    try:
+        return entry.decode(_freeze(entry.encode(value), f"{at}.<{entry.name}>", depth + 1))
+    except ProgramError:
+        raise
+    except Exception as error:
+        raise _no_inverse(entry.name, type(error).__name__) from error
+
+
+def _no_inverse(name: str, why: str) -> ValueRefused:
+    return ValueRefused(
+        f"the codec {name!r} cannot make an object again from what it made of it ({why}); "
+        "give codec() encode= and decode= that are each other's inverse"
+    )
+
+
+def _each(items: Iterable[Any], freezing: Callable[[Any], T]) -> list[T]:
+    """Freeze items that come in the order of their hashes; of several refusals the first by its text is raised."""
+    frozen, refused = [], []
+    for item in items:
+        try:
+            frozen.append(freezing(item))
+        except ProgramError as error:
+            refused.append(error)
+    if refused:
+        raise min(refused, key=str)
+    return frozen
 
 
 def _freeze_text(value: Any, at: str) -> Any:
@@ -218,14 +255,14 @@ def _freeze_text(value: Any, at: str) -> Any:
 
 
 def _freeze_map(value: Any, at: str, depth: int) -> Any:
-    changed = type(value) is dict
-    made = {}
-    for key, item in value.items():
-        new_key = _freeze(key, f"{at}{{{_brief(key)}}}", depth + 1)
-        new = _freeze(item, f"{at}[{_brief(key)}]", depth + 1)
-        changed = changed or new_key is not key or new is not item
-        made[new_key] = new
-    return pmap(made) if changed else value
+    def pair(one: tuple[Any, Any]) -> tuple[Any, Any]:
+        key, item = one
+        return _freeze(key, f"{at}{{{_brief(key)}}}", depth + 1), _freeze(item, f"{at}[{_brief(key)}]", depth + 1)
+
+    pairs = dict(_each(value.items(), pair))
+    if len(pairs) != len(value):
+        raise _alike("keys of a map")
+    return pmap(pairs)
 
 
 def _is(one: object, other: object) -> bool:
@@ -237,10 +274,37 @@ def _where(at: str) -> str:
 
 
 def _brief(thing: object) -> str:
-    """Return a short text for a thing, one that cannot depend on its address."""
-    if isinstance(thing, (str, int, float, bytes, bool, type(None))) and len(text := repr(thing)) <= 40:
+    """Return a short text for a thing, one that cannot depend on its address, its hash or the Python version."""
+    if isinstance(thing, int) and thing.bit_length() > 128:
+        return f"an int of {thing.bit_length()} bits"
+    if isinstance(thing, (str, int, float, bytes, bool, type(None))) and len(text := ascii(thing)) <= 40:
         return text
     return f"a {type(thing).__qualname__}"
+
+
+def show(value: Any, width: int = 200) -> str:
+    """Return a value for people, in ASCII, cut to a width: the same text on every machine, maps and sets in order."""
+    text = _show(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _show(value: Any) -> str:
+    kind = type(value)
+    if kind is _PMAP:
+        pairs = sorted(value.items(), key=lambda pair: encode(pair[0]))
+        return "{" + ", ".join(f"{_show(key)}: {_show(item)}" for key, item in pairs) + "}"
+    if kind is _PSET:
+        return "{" + ", ".join(map(_show, sorted(value, key=encode))) + "}" if len(value) else "set()"
+    if kind is _PVECTOR:
+        return "[" + ", ".join(map(_show, value)) + "]"
+    if kind is tuple:
+        return "(" + ", ".join(map(_show, value)) + (",)" if len(value) == 1 else ")")
+    if kind is int and value.bit_length() > 4096:
+        return f"<an int of {value.bit_length()} bits>"
+    entry = _by_class.get(kind)
+    if entry is not None:
+        return f"{entry.name}({_show(freeze(entry.encode(value)))})"
+    return ascii(value)
 
 
 # --- encoding ------------------------------------------------------------------------------------------------------
@@ -261,17 +325,28 @@ def encode(value: Any) -> bytes:
         body: bytes = value.encode()
         if len(body) < 128:
             return bytes((5, len(body))) + body
-    parts: list[bytes] = []
+    parts = _Parts()
     _encode(value, parts, 0)
     data = b"".join(parts)
     if len(data) > VALUE_BYTES_MAX:
         raise LimitExceeded(
             f"the value takes {len(data)} bytes, over the limit of {VALUE_BYTES_MAX}; split it over keys"
         )
+    if parts.codec is not None:
+        try:
+            decode(data)
+        except CodecError as error:
+            raise _no_inverse(parts.codec, str(error)) from error
     return data
 
 
-def _encode(value: Any, parts: list[bytes], depth: int) -> None:
+class _Parts(list[bytes]):
+    """The pieces of an encoding, and the last codec that had a part in it."""
+
+    codec: str | None = None
+
+
+def _encode(value: Any, parts: _Parts, depth: int) -> None:
     kind = type(value)
     if kind is int:
         if 0 <= value < 128:
@@ -297,14 +372,14 @@ def _encode(value: Any, parts: list[bytes], depth: int) -> None:
         for item in value:
             _encode(item, parts, depth + 1)
     elif kind is _PMAP:
-        pairs = sorted([(_alone(key, depth), item) for key, item in value.items()], key=_first)
+        pairs = sorted([(_alone(key, parts, depth), item) for key, item in value.items()], key=_first)
         parts += (b"\x09", varint(len(pairs)))
         _each_once([key for key, _ in pairs], "keys of a map")
         for key, item in pairs:
             parts.append(key)
             _encode(item, parts, depth + 1)
     elif kind is _PSET:
-        members = sorted([_alone(item, depth) for item in value])
+        members = sorted([_alone(item, parts, depth) for item in value])
         parts += (b"\x0a", varint(len(members)))
         _each_once(members, "members of a set")
         parts += members
@@ -312,18 +387,20 @@ def _encode(value: Any, parts: list[bytes], depth: int) -> None:
         _encode_object(value, parts, depth)
 
 
-def _encode_object(value: Any, parts: list[bytes], depth: int) -> None:
+def _encode_object(value: Any, parts: _Parts, depth: int) -> None:
     entry = _by_class.get(type(value))
     if entry is None:
         raise ValueRefused(f"{_brief(value)} of type {type(value).__qualname__} cannot be a value; {_MEND}")
+    parts.codec = entry.name
     name = entry.name.encode()
     parts += (b"\x0b", varint(len(name)), name)
-    _encode(_freeze(entry.encode(value), "", depth + 1), parts, depth + 1)
+    _encode(entry.encode(value), parts, depth + 1)
 
 
-def _alone(value: Any, depth: int) -> bytes:
-    parts: list[bytes] = []
+def _alone(value: Any, whole: _Parts, depth: int) -> bytes:
+    parts = _Parts()
     _encode(value, parts, depth + 1)
+    whole.codec = parts.codec or whole.codec
     return b"".join(parts)
 
 
@@ -334,7 +411,11 @@ def _first(pair: tuple[bytes, Any]) -> bytes:
 def _each_once(ordered: list[bytes], what: str) -> None:
     for one, other in pairwise(ordered):
         if one == other:
-            raise ValueRefused(f"two {what} have the same encoding (two NaNs, say): which one is meant cannot be told")
+            raise _alike(what)
+
+
+def _alike(what: str) -> ValueRefused:
+    return ValueRefused(f"two {what} have the same encoding (two NaNs, say): which one is meant cannot be told")
 
 
 def same(one: object, other: object) -> bool:
@@ -359,13 +440,32 @@ def decode(data: bytes) -> Any:
         return data[0] - 0x80
     if len(data) > VALUE_BYTES_MAX:
         raise CodecError(f"value: {len(data)} bytes are over the limit of {VALUE_BYTES_MAX}")
-    cursor = Cursor(data, "value")
+    cursor = _ValueCursor(data)
     value = _decode(cursor, 0)
     cursor.end()
+    if cursor.codec is not None:
+        # What a codec made must have these very bytes again.
+        parts = _Parts()
+        try:
+            _encode(value, parts, 0)
+        except ProgramError as error:
+            raise CodecError(f"value: the codec {cursor.codec!r} refuses what stands there: {error}") from error
+        if b"".join(parts) != data:
+            raise CodecError(f"value: the codec {cursor.codec!r} does not make the same bytes again")
     return value
 
 
-def _decode(cursor: Cursor, depth: int) -> Any:
+class _ValueCursor(Cursor):
+    """A cursor that remembers the last codec which it met."""
+
+    __slots__ = ("codec",)
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data, "value")
+        self.codec: str | None = None
+
+
+def _decode(cursor: _ValueCursor, depth: int) -> Any:
     tag = cursor.byte()
     if tag >= 0x80:
         return tag - 0x80
@@ -377,7 +477,7 @@ def _decode(cursor: Cursor, depth: int) -> Any:
     return reader(cursor, depth)
 
 
-def _read_int(cursor: Cursor, depth: int) -> int:
+def _read_int(cursor: _ValueCursor, depth: int) -> int:
     size = cursor.varint(VALUE_INT_BYTES_MAX)
     number = int.from_bytes(cursor.take(size), "big", signed=True)
     if 0 <= number < 128 or (number if number >= 0 else ~number).bit_length() // 8 + 1 != size:
@@ -385,7 +485,7 @@ def _read_int(cursor: Cursor, depth: int) -> int:
     return number
 
 
-def _read_float(cursor: Cursor, depth: int) -> float:
+def _read_float(cursor: _ValueCursor, depth: int) -> float:
     body = cursor.take(8)
     number: float = _DOUBLE.unpack(body)[0]
     if math.isnan(number) and body != _NAN:
@@ -393,7 +493,7 @@ def _read_float(cursor: Cursor, depth: int) -> float:
     return number
 
 
-def _read_str(cursor: Cursor, depth: int) -> str:
+def _read_str(cursor: _ValueCursor, depth: int) -> str:
     body = cursor.take(cursor.varint(VALUE_BYTES_MAX))
     try:
         return body.decode()
@@ -401,24 +501,24 @@ def _read_str(cursor: Cursor, depth: int) -> str:
         raise cursor.refuse("a str is not UTF-8, just before") from None
 
 
-def _read_bytes(cursor: Cursor, depth: int) -> bytes:
+def _read_bytes(cursor: _ValueCursor, depth: int) -> bytes:
     return cursor.take(cursor.varint(VALUE_BYTES_MAX))
 
 
-def _count(cursor: Cursor) -> int:
+def _count(cursor: _ValueCursor) -> int:
     # Every item takes a byte at least, so no announced number makes us do more work than the bytes are long.
     return cursor.varint(len(cursor.data) - cursor.position)
 
 
-def _read_tuple(cursor: Cursor, depth: int) -> tuple[Any, ...]:
+def _read_tuple(cursor: _ValueCursor, depth: int) -> tuple[Any, ...]:
     return tuple([_decode(cursor, depth + 1) for _ in range(_count(cursor))])
 
 
-def _read_vector(cursor: Cursor, depth: int) -> PVector[Any]:
+def _read_vector(cursor: _ValueCursor, depth: int) -> PVector[Any]:
     return pvector([_decode(cursor, depth + 1) for _ in range(_count(cursor))])
 
 
-def _ascending(cursor: Cursor, depth: int, before: bytes) -> tuple[Any, bytes]:
+def _ascending(cursor: _ValueCursor, depth: int, before: bytes) -> tuple[Any, bytes]:
     begin = cursor.position
     value = _decode(cursor, depth + 1)
     form = cursor.data[begin : cursor.position]
@@ -427,35 +527,44 @@ def _ascending(cursor: Cursor, depth: int, before: bytes) -> tuple[Any, bytes]:
     return value, form
 
 
-def _hashable_size(made: int, announced: int, cursor: Cursor) -> None:
+def _hashable(cursor: _ValueCursor, thing: Any) -> None:
+    try:
+        hash(thing)
+    except TypeError:
+        raise cursor.refuse(f"a {type(thing).__qualname__} cannot be a key or a member, just before") from None
+
+
+def _hashable_size(made: int, announced: int, cursor: _ValueCursor) -> None:
     if made != announced:
         raise cursor.refuse("two keys or members are equal in Python though their bytes differ")
 
 
-def _read_map(cursor: Cursor, depth: int) -> PMap[Any, Any]:
+def _read_map(cursor: _ValueCursor, depth: int) -> PMap[Any, Any]:
     made: dict[Any, Any] = {}
     before = b""
     count = _count(cursor)
     for _ in range(count):
         key, before = _ascending(cursor, depth, before)
+        _hashable(cursor, key)
         made[key] = _decode(cursor, depth + 1)
     _hashable_size(len(made), count, cursor)
     return pmap(made)
 
 
-def _read_set(cursor: Cursor, depth: int) -> PSet[Any]:
+def _read_set(cursor: _ValueCursor, depth: int) -> PSet[Any]:
     members = []
     before = b""
     count = _count(cursor)
     for _ in range(count):
         member, before = _ascending(cursor, depth, before)
+        _hashable(cursor, member)
         members.append(member)
     made = pset(members)
     _hashable_size(len(made), count, cursor)
     return made
 
 
-def _read_object(cursor: Cursor, depth: int) -> Any:
+def _read_object(cursor: _ValueCursor, depth: int) -> Any:
     name = _read_str(cursor, depth)
     entry = _by_name.get(name)
     if entry is None:
@@ -463,20 +572,18 @@ def _read_object(cursor: Cursor, depth: int) -> Any:
             f"value: an object of the registered class {name!r}, which this program has not registered; "
             "import the module that calls actors.codec for it"
         )
-    begin = cursor.position
     inner = _decode(cursor, depth + 1)
-    form = cursor.data[begin : cursor.position]
+    cursor.codec = name
     try:
         made = entry.decode(inner)
-        again = encode(_freeze(entry.encode(made), "", depth + 1))
     except Exception as error:
         raise CodecError(f"value: the codec {name!r} refuses what stands there: {error}") from error
-    if again != form:
-        raise CodecError(f"value: the codec {name!r} does not make the same bytes again")
+    if type(made) is not entry.cls:
+        raise CodecError(f"value: the codec {name!r} makes a {type(made).__qualname__} of what stands there")
     return made
 
 
-_READERS: Final[dict[int, Callable[[Cursor, int], Any]]] = {
+_READERS: Final[dict[int, Callable[[_ValueCursor, int], Any]]] = {
     0x00: lambda cursor, depth: None,
     0x01: lambda cursor, depth: False,
     0x02: lambda cursor, depth: True,

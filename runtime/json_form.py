@@ -81,7 +81,8 @@ def to_json(value: Any) -> Json:
     if kind is _PVECTOR:
         return [to_json(item) for item in value]
     if kind is _PMAP:
-        pairs = [(key, to_json(value[key])) for key in sorted(value, key=encode)]
+        # Pairs, not look-ups: a NaN is a key that no look-up finds.
+        pairs = [(key, to_json(item)) for key, item in sorted(value.items(), key=_form_of_first)]
         if all(type(key) is str and not key.startswith("$") for key, _ in pairs):
             return dict(pairs)
         return {"$map": [[to_json(key), item] for key, item in pairs]}
@@ -92,6 +93,10 @@ def to_json(value: Any) -> Json:
     assert cursor.take(1) == _OBJECT
     name = cursor.take(cursor.varint(VALUE_BYTES_MAX)).decode()
     return {"$value": {"codec": name, "value": to_json(decode(form[cursor.position :]))}}
+
+
+def _form_of_first(pair: tuple[Any, Any]) -> bytes:
+    return encode(pair[0])
 
 
 def key_to_json(key: Key) -> Json:
@@ -120,13 +125,7 @@ def parse_json(line: str) -> Json:
         InputError: it is no JSON; the message shows where.
     """
     try:
-        return json.loads(
-            line,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_float=_float,
-            parse_int=_int,
-        )
+        return json.loads(line, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
     except json.JSONDecodeError as error:
         raise InputError(_syntax_error(line, error)) from None
     except RecursionError:

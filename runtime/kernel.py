@@ -31,7 +31,7 @@ from actors.errors import (
     OutOfGas,
     ProgramError,
 )
-from actors.keys import Name, decode_key, encode_key, path_text, plain
+from actors.keys import Name, decode_key, encode_key, path_text, show_key
 from actors.limits import JOURNAL_CALLS_MAX, NAMES_SHOWN_MAX, PROCESS_DEPTH_MAX, RECORDS_KEPT_MAX
 from actors.memory import Formed, Memory, Slot, to_slot
 from actors.region import Region, View
@@ -251,6 +251,7 @@ class Kernel:
         if record.middle:
             record.middle = False
             record.journal = []
+            record.journal_saved = (EMPTY, 0)
             record.begin = record.stopped_at = None
             self.end_activation(record)
         record.trap, record.error = TrapKind.NEW, None
@@ -315,7 +316,7 @@ class Kernel:
                 continue
             slot = child.memory.read(one)  # type: ignore[arg-type]
             if slot is ABSENT:
-                key = repr(plain(decode_key(one)))  # type: ignore[arg-type]
+                key = show_key(decode_key(one))  # type: ignore[arg-type]
                 return self._refuse(record, MissingKey(path_text(child.path), key))
             got.append(slot.value if type(slot) is Formed else slot)
         return self._answer(record, got[0] if len(got) == 1 else tuple(got))
@@ -453,6 +454,7 @@ class Kernel:
         if record.begin is not None:
             record.middle = False
             record.begin = record.stopped_at = None
+            record.journal_saved = (EMPTY, 0)
         record.activation = None
         if record.parent is None:
             self._close(data, None)
@@ -492,6 +494,8 @@ class Kernel:
         record.dirty_children = None
         record.retained = start.children
         del record.journal[start.journal :]
+        if record.journal_saved[1] > start.journal:
+            record.journal_saved = (EMPTY, 0)
         record.middle, record.begin, record.stopped_at = start.middle, start.begin, start.stopped_at
         record.error = type(event.error).__name__
         self.failures[record] = event.error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from actors.nodes import Blob, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from actors.nodes import NodeSource
     from actors.tree import Tree
@@ -26,8 +26,6 @@ def number_nodes(tree: Tree, first: int, source: NodeSource) -> list[tuple[int, 
     """
     records: list[tuple[int, bytes]] = []
     for node in _unnumbered(tree.node):
-        if node.number is not None:
-            continue
         for cell in _cells(node):
             if type(cell) is Blob and cell.number is None:
                 assert cell.data is not None
@@ -44,16 +42,17 @@ def _cells(node: Node) -> Iterable[bytes | None]:
     return node.entries.values() if node.entries is not None else (node.value,)
 
 
-def _unnumbered(node: Node | None) -> list[Node]:
-    """Return the nodes that have no number yet, children before parents."""
-    if node is None or node.number is not None:
-        return []
-    found = []
-    stack = [node]
+def _unnumbered(node: Node | None) -> Iterator[Node]:
+    """Yield the nodes that have no number yet, children before parents; each must get one before the next is asked for."""
+    stack = [] if node is None else [node]
     while stack:
-        node = stack.pop()
-        found.append(node)
-        if node.kids is not None:
-            stack += [kid for kid in node.kids if kid is not None and kid.number is None]
-    found.reverse()
-    return found
+        top = stack[-1]
+        if top.number is not None:
+            stack.pop()
+            continue
+        waiting = [kid for kid in top.kids if kid is not None and kid.number is None] if top.kids is not None else None
+        if waiting:
+            stack += waiting
+        else:
+            stack.pop()
+            yield top

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.errors import StoreDamaged, StoreError
@@ -25,54 +27,84 @@ class MemoryStore:
         self._head: bytes | None = None
         self._next = 1
         self._closed = False
+        # Commits come from a thread of their own.
+        self._mutex = threading.Lock()
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        with self._mutex:
+            if self._closed:
+                raise StoreError(f"{self.place}: the store is closed")
+            yield
 
     def read_node(self, number: int) -> bytes:
         """Return a node's record."""
-        record = self._nodes.get(number)
+        with self._opened():
+            record = self._nodes.get(number)
         if record is None:
             raise StoreDamaged(f"{self.place}: there is no node {number}")
         return record
 
     def next_number(self) -> int:
         """Return the first number that no node has had."""
-        return self._next
+        with self._opened():
+            return self._next
 
     def head(self) -> bytes | None:
         """Return the hash of the head."""
-        return self._head
+        with self._opened():
+            return self._head
 
     def block(self, digest: bytes) -> bytes | None:
         """Return a block's record."""
-        entry = self._blocks.get(digest)
+        with self._opened():
+            entry = self._blocks.get(digest)
         return None if entry is None else entry[1]
 
     def hash_at(self, number: int) -> bytes | None:
         """Return the hash of a block on the head's chain."""
-        return self._chain.get(number)
+        with self._opened():
+            return self._chain.get(number)
 
     def hashes(self) -> Iterator[tuple[int, bytes]]:
         """Yield (number, hash) of every block."""
-        yield from sorted(((number, digest) for digest, (number, _) in self._blocks.items()), key=lambda pair: pair[0])
+        with self._opened():
+            known = [(number, digest) for digest, (number, _) in self._blocks.items()]
+        yield from sorted(known, key=lambda pair: pair[0])
 
     def meta(self, name: str) -> bytes | None:
         """Return what is remembered under a name."""
-        return self._meta.get(name)
+        with self._opened():
+            return self._meta.get(name)
 
     def commit(self, commit: Commit) -> None:
         """Make a commit."""
-        if self._closed:
-            raise StoreError(f"{self.place}: the store is closed")
-        self._nodes.update(commit.nodes)
-        self._next += len(commit.nodes)
-        self._blocks.update({digest: (number, record) for number, digest, record in commit.blocks})
-        for number, digest in commit.chain:
-            if digest is None:
-                self._chain.pop(number, None)
-            else:
-                self._chain[number] = digest
-        self._meta.update(commit.meta)
-        self._head = commit.head
+        with self._opened():
+            self._check(commit)
+            self._nodes.update(commit.nodes)
+            if commit.nodes:
+                self._next = commit.nodes[-1][0] + 1
+            self._blocks.update({digest: (number, record) for number, digest, record in commit.blocks})
+            for number, digest in commit.chain:
+                if digest is None:
+                    self._chain.pop(number, None)
+                else:
+                    self._chain[number] = digest
+            self._meta.update(commit.meta)
+            self._head = commit.head
+
+    def _check(self, commit: Commit) -> None:
+        """Refuse what the tables of a store on disk refuse: numbers and hashes that are there, and what is no bytes."""
+        numbers = [number for number, _ in commit.nodes]
+        hashes = [digest for _, digest, _ in commit.blocks]
+        for kind, new, known in (("node", numbers, self._nodes), ("block", hashes, self._blocks)):
+            if len(set(new)) < len(new) or not known.keys().isdisjoint(new):
+                raise StoreError(f"{self.place}: the commit has a {kind} that is there already")
+        records = [record for _, record in commit.nodes] + [record for _, _, record in commit.blocks]
+        if not all(type(one) is bytes for one in (*records, *hashes, *commit.meta.values(), commit.head)):
+            raise StoreError(f"{self.place}: the commit has something that is not bytes")
 
     def close(self) -> None:
         """Let go of the store."""
-        self._closed = True
+        with self._mutex:
+            self._closed = True

@@ -8,6 +8,10 @@
 `application_id` tells a Lockstep store from other SQLite files, `user_version` is the format. Next to `PATH` stand
 SQLite's own `PATH-wal` and `PATH-shm` while it is open, and `PATH-lock`: an empty database whose exclusive lock is held
 by the one runtime that may write. The operating system lets go of that lock when the process dies, however it dies.
+Where PATH is a symbolic link, all of these stand next to the file itself, so that there is one lock for every name.
+
+A file is looked at before it is opened to be written, so that one which is no store stays as it is. A database in which
+nothing was ever made is what a process leaves that died while it made a store: it is taken for a new one.
 
 Readers in other processes (`writer=False`) take no lock; each sees the last commit that was whole when it looked.
 
@@ -19,9 +23,10 @@ What damage leaves readable is caught by the digests that stand in the parents.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +34,6 @@ from actors.errors import StoreBusy, StoreDamaged, StoreError, StoreFormat
 from runtime.store.base import FORMAT
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
     from runtime.store.base import Commit
@@ -43,11 +47,23 @@ CREATE TABLE blocks (age INTEGER PRIMARY KEY, number INTEGER NOT NULL, hash BLOB
 CREATE TABLE chain (number INTEGER PRIMARY KEY, hash BLOB NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
+#: What is wrong with the file itself, not with the disk or with who holds it.
+_DAMAGE: Final = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
 _HEAD: Final = "head"
 _NEXT: Final = "next number"
+_NEXT_MAX: Final = 1 << 62
 _CACHE_KIB: Final = 16_384
 _WAL_PAGES_MAX: Final = 1_000
 _WAL_BYTES_KEPT: Final = 64 << 20
+_MEND: Final = "restore it from a backup"
 
 
 class SqliteStore:
@@ -65,31 +81,51 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, writer: bool = True) -> None:
-        self._path = Path(path)
+        self._path = Path(os.path.realpath(path))
         self.place = str(path)
         self._mutex = threading.Lock()
         self._lock: sqlite3.Connection | None = None
-        if self._path.is_dir():
-            raise StoreError(f"{self.place} is a directory; a store is a file: {self._path / 'state.db'}, say")
-        if not self._path.parent.is_dir():
-            raise StoreError(f"{self.place}: there is no directory {self._path.parent}; make it first")
-        new = not self._path.exists() or self._path.stat().st_size == 0
-        if new and not writer:
-            raise StoreError(f"{self.place}: there is no store; `lockstep run … --store {self.place}` makes one")
+        self._closed = False
+        self._check_path(writer)
         if writer:
             self._lock = self._take_lock()
         try:
-            self._db = self._open(new)
+            self._db = self._open()
         except BaseException:
             self._release_lock()
             raise
 
-    def _take_lock(self) -> sqlite3.Connection:
-        lock = sqlite3.connect(f"{self._path}-lock", timeout=0, isolation_level=None, check_same_thread=False)
+    def _check_path(self, writer: bool) -> None:
         try:
+            if self._path.is_dir():
+                raise StoreError(f"{self.place} is a directory; a store is a file: {self._path / 'state.db'}, say")
+            if not self._path.parent.is_dir():
+                raise StoreError(f"{self.place}: there is no directory {self._path.parent}; make it first")
+            there = self._path.exists()
+            if there and not self._path.is_file():
+                raise StoreError(f"{self.place} is no regular file; choose another path")
+            if not writer and not (there and self._path.stat().st_size):
+                raise self._no_store()
+            # SQLite would open such a file without a word, and leave its log and its shared memory beside it.
+            if writer and there and not os.access(self._path, os.W_OK):
+                raise StoreError(f"{self.place} cannot be written: it may only be read; check who owns it")
+        except OSError as error:
+            raise StoreError(
+                f"{self.place} cannot be opened: {error.strerror}; check the path and who may read there"
+            ) from error
+
+    def _no_store(self) -> StoreError:
+        return StoreError(f"{self.place}: there is no store; `lockstep run … --store {self.place}` makes one")
+
+    def _take_lock(self) -> sqlite3.Connection:
+        lock = None
+        try:
+            lock = sqlite3.connect(f"{self._path}-lock", timeout=0, isolation_level=None, check_same_thread=False)
+            lock.execute("PRAGMA journal_mode=OFF")
             lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            lock.close()
+        except sqlite3.Error as error:
+            if lock is not None:
+                lock.close()
             if "locked" in str(error):
                 raise StoreBusy(
                     f"{self.place} is open in another process, or in another Runtime of this one; close that first, or "
@@ -104,27 +140,25 @@ class SqliteStore:
                 self._lock.close()
             self._lock = None
 
-    def _open(self, new: bool) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         db = None
         try:
+            if self._path.exists():
+                self._look_first()
             db = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+            # What is not bytes in a damaged row is then never decoded, but compared with a digest like the rest.
+            db.text_factory = bytes
             db.execute("PRAGMA trusted_schema=OFF")
-            if not new:
-                self._check_format(db)
             db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+            new = not self._has_store(db)
+            if not new:
+                self._check_schema(db)
             if self._lock is None:
+                if new:
+                    raise self._no_store()
                 db.execute("PRAGMA query_only=ON")
-                return db
-            db.execute("PRAGMA page_size=4096")
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute("PRAGMA secure_delete=OFF")
-            db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES_MAX}")
-            db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
-            if new:
-                db.executescript(
-                    f"BEGIN; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT}; {_SCHEMA} COMMIT;"
-                )
+            else:
+                self._prepare(db, new)
         except BaseException as error:
             if db is not None:
                 db.close()
@@ -133,34 +167,84 @@ class SqliteStore:
             raise
         return db
 
-    def _check_format(self, db: sqlite3.Connection) -> None:
-        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise StoreFormat(f"{self.place} is a database, but no Lockstep store; choose another path")
+    def _look_first(self) -> None:
+        """Refuse a file that is no store of this format without opening it to be written."""
+        # Not by reading the file: to close it would drop the locks that other connections of this process hold on it.
+        with closing(sqlite3.connect(f"{self._path.as_uri()}?immutable=1", uri=True)) as db:
+            try:
+                self._has_store(db)
+            except sqlite3.DatabaseError as error:
+                # Without its log a store may look damaged: its writer is at work on it, or died in the middle of that.
+                if error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT:
+                    raise
+
+    def _has_store(self, db: sqlite3.Connection) -> bool:
+        """Tell whether there is a store in the file, and not nothing at all.
+
+        Raises:
+            StoreFormat: there is something else.
+        """
+        application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
+        if (application, version) == (0, 0) and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            return False
+        if application != APPLICATION_ID:
+            raise StoreFormat(f"{self.place} is a database, but no Lockstep store; choose another path")
         if version != FORMAT:
             raise StoreFormat(
                 f"{self.place} is a store of format {version}, and this Lockstep reads format {FORMAT}; "
                 "open it with the version that made it"
             )
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not {"nodes", "blocks", "chain", "meta"} <= tables:
-            raise StoreDamaged(
-                f"{self.place} is damaged: it has only the tables {sorted(tables)}; restore it from a backup"
+        return True
+
+    def _check_schema(self, db: sqlite3.Connection) -> None:
+        made = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        if made != {sql.strip().encode() for sql in _SCHEMA.split(";") if sql.strip()}:
+            raise StoreDamaged(f"{self.place} is damaged: its tables are not those of a store; {_MEND}")
+
+    def _prepare(self, db: sqlite3.Connection, new: bool) -> None:
+        """Make a connection one that writes, and the tables where there are none."""
+        db.execute("PRAGMA page_size=4096")
+        if db.execute("PRAGMA journal_mode=WAL").fetchone()[0] != b"wal":
+            raise StoreError(f"{self.place}: its file system takes no write-ahead log; choose a path on a local disk")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA secure_delete=OFF")
+        db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES_MAX}")
+        db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
+        if new:
+            db.executescript(
+                f"BEGIN; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT}; {_SCHEMA} COMMIT;"
             )
 
     def _told(self, error: sqlite3.Error) -> StoreError:
         """Return our error for one of SQLite's."""
+        if self._closed:
+            return StoreError(f"{self.place}: the store is closed")
         code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
         if code == sqlite3.SQLITE_NOTADB:
             return StoreFormat(f"{self.place} is no Lockstep store; choose another path")
-        if code == sqlite3.SQLITE_CORRUPT:
-            return StoreDamaged(f"{self.place} is damaged ({error}); restore it from a backup")
+        if code in _DAMAGE:
+            return StoreDamaged(f"{self.place} is damaged ({error}); {_MEND}")
         if code == sqlite3.SQLITE_FULL:
             return StoreError(
                 f"{self.place}: the disk is full; make room, then go on: nothing was lost but this commit"
             )
+        if code == sqlite3.SQLITE_IOERR:
+            return StoreError(
+                f"{self.place}: {error} ({getattr(error, 'sqlite_errorname', '')}); look at the disk and the system's log, "
+                "then go on: a commit that failed changed nothing"
+            )
+        if code == sqlite3.SQLITE_BUSY:
+            return StoreBusy(
+                f"{self.place}: {error}; end what else has it open (a backup, an SQLite shell), then go on"
+            )
         if code == sqlite3.SQLITE_CANTOPEN:
             return StoreError(f"{self.place} cannot be opened: {error}; check the path and who may write there")
+        if code == sqlite3.SQLITE_READONLY and error.sqlite_errorcode != code and self._lock is None:
+            return StoreError(
+                f"{self.place} cannot be opened: readers, too, write {self.place}-shm beside it; copy the store to where "
+                "you may write, and look at it there"
+            )
         if code == sqlite3.SQLITE_READONLY:
             return StoreError(f"{self.place} cannot be written: {error}; check who owns it and its directory")
         return StoreError(f"{self.place}: {error}")
@@ -171,31 +255,44 @@ class SqliteStore:
                 return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise self._told(error) from error
+        except OverflowError:
+            return []  # a number beyond SQLite's, so one that nothing has
+
+    def _blob(self, query: str, *values: Any) -> bytes | None:
+        rows = self._rows(query, *values)
+        if rows and type(rows[0][0]) is not bytes:
+            raise StoreDamaged(f"{self.place} is damaged: {rows[0][0]!r} stands where bytes belong; {_MEND}")
+        return rows[0][0] if rows else None
 
     def read_node(self, number: int) -> bytes:
         """Return a node's record."""
-        rows = self._rows("SELECT record FROM nodes WHERE number = ?", number)
-        if not rows or type(rows[0][0]) is not bytes:
-            raise StoreDamaged(f"{self.place}: there is no node {number}; restore the store from a backup")
-        return rows[0][0]
+        record = self._blob("SELECT record FROM nodes WHERE number = ?", number)
+        if record is None:
+            raise StoreDamaged(f"{self.place} is damaged: there is no node {number}; {_MEND}")
+        return record
 
     def next_number(self) -> int:
         """Return the first number that no node has had."""
-        return int.from_bytes(self.meta(_NEXT) or b"\1", "big")
+        known = self.meta(_NEXT)
+        number = 1 if known is None else int.from_bytes(known, "big")
+        if not 1 <= number < _NEXT_MAX:
+            raise StoreDamaged(f"{self.place} is damaged: {number} cannot be the next node's number; {_MEND}")
+        return number
 
     def head(self) -> bytes | None:
         """Return the hash of the head."""
-        return self.meta(_HEAD)
+        digest = self.meta(_HEAD)
+        if digest is None and self._rows("SELECT 1 FROM blocks LIMIT 1"):
+            raise StoreDamaged(f"{self.place} is damaged: it has blocks, and no head; {_MEND}")
+        return digest
 
     def block(self, digest: bytes) -> bytes | None:
         """Return a block's record."""
-        rows = self._rows("SELECT record FROM blocks WHERE hash = ?", digest)
-        return rows[0][0] if rows else None
+        return self._blob("SELECT record FROM blocks WHERE hash = ?", digest)
 
     def hash_at(self, number: int) -> bytes | None:
         """Return the hash of a block on the head's chain."""
-        rows = self._rows("SELECT hash FROM chain WHERE number = ?", number)
-        return rows[0][0] if rows else None
+        return self._blob("SELECT hash FROM chain WHERE number = ?", number)
 
     def hashes(self) -> Iterator[tuple[int, bytes]]:
         """Yield (number, hash) of every block."""
@@ -203,8 +300,7 @@ class SqliteStore:
 
     def meta(self, name: str) -> bytes | None:
         """Return what is remembered under a name."""
-        rows = self._rows("SELECT value FROM meta WHERE name = ?", name)
-        return rows[0][0] if rows else None
+        return self._blob("SELECT value FROM meta WHERE name = ?", name)
 
     def commit(self, commit: Commit) -> None:
         """Make a commit, durably."""
@@ -223,14 +319,17 @@ class SqliteStore:
                     meta.append((_NEXT, (commit.nodes[-1][0] + 1).to_bytes(8, "big")))
                 db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
                 db.execute("COMMIT")
-            except sqlite3.Error as error:
-                if db.in_transaction:
-                    with suppress(sqlite3.Error):
+            except BaseException as error:
+                with suppress(sqlite3.Error):
+                    if db.in_transaction:
                         db.execute("ROLLBACK")
-                raise self._told(error) from error
+                if isinstance(error, sqlite3.Error):
+                    raise self._told(error) from error
+                raise
 
     def close(self) -> None:
         """Let go of the store."""
         with suppress(sqlite3.Error), self._mutex:
+            self._closed = True
             self._db.close()
         self._release_lock()

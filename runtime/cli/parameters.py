@@ -1,0 +1,44 @@
+"""The parameters that several commands share, each said once: its name, its help, and how it is read."""
+
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+#: Where a command leaves, in the context of the whole call, that tracebacks are wanted.
+DEBUG: Final = "lockstep.debug"
+
+
+def _remember_debug(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        context.find_root().meta[DEBUG] = True
+
+
+Program: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE:ROOT",
+        help="The root program: a Python file (or a dotted module) and the class in it. "
+        "A file with just one Root needs no :ROOT.",
+        show_default=False,
+    ),
+]
+Kept: TypeAlias = Annotated[
+    Path, typer.Option("--store", metavar="PATH", help="The store, one file.", show_default=False)
+]
+Load: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--load",
+        metavar="FILE",
+        help="Import this first: a file or module that registers classes (actors.codec) whose objects are in the store.",
+        show_default=False,
+    ),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For scripts: JSON, one object a line.")]
+Debug: TypeAlias = Annotated[
+    bool, typer.Option("--debug", callback=_remember_debug, is_eager=True, help="On an error, show the traceback.")
+]
+WhichBlock: TypeAlias = Annotated[
+    str, typer.Argument(metavar="BLOCK", help="A number, the first digits of a hash, head, or head~2.")
+]

@@ -1,0 +1,255 @@
+"""The commands that run programs: `run`, `verify`.
+
+`run` makes block i of the i-th line of its input that is not blank. Where the store has that block already, the line is
+compared with what the block was made of, and skipped; so whatever ended a run, the same command goes on with it, and
+an input file that was edited behind its back is told, not mixed in.
+"""
+
+import dataclasses
+from hashlib import sha256
+from typing import Annotated, Final
+
+import typer
+
+from actors.errors import BlockFailed, InputError, KeyRefused, LimitExceeded, ValueRefused
+from actors.process import Root
+from actors.values import decode, encode
+from runtime.chain import Block
+from runtime.cli.block_text import BlockList
+from runtime.cli.failing import INTERRUPTED
+from runtime.cli.input_lines import InputLine, InputLines
+from runtime.cli.kept import reading
+from runtime.cli.parameters import AsJson, Debug, Kept, Program
+from runtime.cli.program_file import load_root
+from runtime.cli.screen import Bar, Screen, one_line
+from runtime.json_form import to_json
+from runtime.machine import Runtime
+from runtime.machine import run as run_to_end
+from runtime.store import SqliteStore
+
+#: How much of a line an error shows.
+_BRIEF: Final = 60
+
+
+@dataclasses.dataclass
+class Tally:
+    """How far a run has come."""
+
+    #: The head's number, None before the store is open.
+    head: int | None = None
+    #: How many lines were blocks already.
+    known: int = 0
+    #: The number of the first block that was made, and how many were.
+    first: int = 0
+    made: int = 0
+
+    def add(self, block: Block) -> None:
+        """Count a block that was made."""
+        self.head = block.number
+        self.first = self.first or block.number
+        self.made += 1
+
+    def __str__(self) -> str:
+        told = []
+        if self.known:
+            told.append(f"{_blocks(1, self.known)} {_were(self.known)} there already")
+        if self.made:
+            told.append(f"{_blocks(self.first, self.first + self.made - 1)} made")
+        return ", ".join(told) or "no block made"
+
+
+def _blocks(first: int, last: int) -> str:
+    return f"block {first:,}" if first == last else f"blocks {first:,} to {last:,}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+# --- run -----------------------------------------------------------------------------------------------------------
+
+
+def run(
+    program: Program,
+    source: Annotated[
+        str, typer.Option("--input", metavar="FILE", help="The blocks' inputs, one JSON a line; - is standard input.")
+    ],
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store", metavar="PATH", help="Keep the blocks in this file; else in memory.", show_default=False
+        ),
+    ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="All lines are new blocks behind the head; else line 1 is block 1.")
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run a program: each line of the input makes one block.
+
+    A run that was ended, even by a power cut, goes on by the same command: lines whose blocks are in the store are
+    checked against them and skipped. A line is JSON; an object's entries stand in the region "block" of the root's heap.
+    What JSON does not have is tagged: {"$tuple": [1, 2]}, {"$bytes": "00ff"}, {"$set": []}, {"$map": [[1, "one"]]}.
+
+    Printed for each block: its number, the first digits of its hash and of its state root, the gas used, its data.
+
+      lockstep run squares.py:Squares --input blocks.jsonl --store squares.db
+      tail -f feed.jsonl | lockstep run squares.py --input - --append --store squares.db --json
+    """
+    screen = Screen(as_json)
+    tally = Tally()
+    with screen.only_ours():
+        root = load_root(program)
+        with InputLines(source) as lines, screen.bar(lines.size) as bar:
+            try:
+                run_to_end(_advance(root, store, lines, screen, bar, tally, append=append))
+            except KeyboardInterrupt:
+                interrupted = True
+            else:
+                interrupted = False
+    if interrupted:
+        screen.remark(_interrupted(store, tally, append))
+        raise typer.Exit(INTERRUPTED)
+    screen.remark(_done(store, tally))
+
+
+def _done(store: str | None, tally: Tally) -> str:
+    if store is None:
+        return f"{tally}, in memory only; --store PATH keeps blocks"
+    return f"{tally}; the head is block {tally.head:,}"
+
+
+def _interrupted(store: str | None, tally: Tally, append: bool) -> str:
+    if store is None:
+        return f"interrupted: {tally}, in memory only"
+    # With --append the same command would begin with the first line again.
+    rest = f"{tally.made:,} lines are through" if append else "the same command goes on from there"
+    return f"interrupted: {tally}; {rest}"
+
+
+async def _advance(
+    root: type[Root],
+    store: str | None,
+    lines: InputLines,
+    screen: Screen,
+    bar: Bar,
+    tally: Tally,
+    *,
+    append: bool,
+) -> None:
+    blocks = BlockList(screen)
+    async with Runtime(root, store=store) as runtime:
+        known = 0 if append else runtime.head.number
+        tally.head = runtime.head.number
+        try:
+            async for line in lines:
+                if line.index <= known:
+                    _compare(line, runtime.block(line.index), store)
+                    tally.known += 1
+                    bar.block(line.index, line.end)
+                    continue
+                block = await _made(runtime, line, store)
+                tally.add(block)
+                blocks.add(block)
+                bar.block(block.number, line.end)
+        finally:
+            # An interruption may come while a block is being committed: it is there all the same.
+            if runtime.head.number > tally.head:
+                tally.add(runtime.head)
+                blocks.add(runtime.head)
+
+
+async def _made(runtime: Runtime, line: InputLine, store: str | None) -> Block:
+    try:
+        return await runtime.advance(line.value())
+    except (ValueRefused, KeyRefused, LimitExceeded) as error:
+        raise line.refuse(str(error)) from error
+    except BlockFailed as error:
+        kept = "" if store is None else "; mend the program or the line, and the same command goes on with it"
+        error.add_note(f"its inputs are {line}{kept}")
+        raise
+
+
+def _compare(line: InputLine, block: Block, store: str | None) -> None:
+    """Check that a line says what its block was made of."""
+    value = line.value()
+    try:
+        form = encode(value)
+    except (ValueRefused, LimitExceeded) as error:
+        raise line.refuse(str(error)) from error
+    if sha256(form).digest() == block.inputs_digest:
+        return
+    raise line.refuse(
+        f"block {block.number} of {store} was made of other inputs\n"
+        f"  the line   {_brief(form)}\n"
+        f"  the block  {_brief(block.inputs_form)}\n"
+        f"to make another block {block.number}, first: lockstep revert {block.number - 1} --store {store}\n"
+        "to add all lines behind the head, whatever is there: --append"
+    )
+
+
+def _brief(form: bytes) -> str:
+    text = one_line(to_json(decode(form)))
+    return text if len(text) <= _BRIEF else text[: _BRIEF - 1] + "…"
+
+
+# --- verify --------------------------------------------------------------------------------------------------------
+
+
+def verify(
+    program: Program,
+    store: Kept,
+    first: Annotated[int, typer.Option("--first", metavar="N", min=1, help="The first block to verify.")] = 1,
+    last: Annotated[
+        int | None,
+        typer.Option("--last", metavar="N", min=1, help="The last one; the head if not given.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Execute blocks again, and compare with the store.
+
+    It only reads, also while a run has the store open. At the first difference it names the block, the process and the
+    key, and ends with exit code 1.
+
+      lockstep verify squares.py:Squares --store squares.db
+      lockstep verify squares.py:Squares --store squares.db --first 100 --last 200
+    """
+    screen = Screen(as_json)
+    with reading(store) as history:
+        head = history.head.number
+    last = head if last is None else last
+    if last > head:
+        raise InputError(f"--last is {last}, but the head is block {head}")
+    if first > last and head:
+        raise InputError(f"--first is {first} and --last is {last}; the first comes first")
+    verified = 0
+
+    def count(block: Block) -> None:
+        nonlocal verified
+        verified += 1
+        bar.block(block.number, verified)
+
+    async def main() -> None:
+        async with Runtime(root, store=SqliteStore(store, writer=False)) as runtime:
+            await runtime.verify(first, last, progress=count)
+
+    with screen.only_ours():
+        root = load_root(program)
+        with screen.bar(last - first + 1) as bar:
+            try:
+                run_to_end(main)
+            except KeyboardInterrupt:
+                interrupted = True
+            else:
+                interrupted = False
+    if interrupted:
+        screen.remark(f"interrupted: {verified:,} of {last - first + 1:,} blocks verified, all as kept")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        screen.json({"verified": verified, "first": first, "last": last})
+    elif verified:
+        screen.line(f"{_blocks(first, last)} verified: state root, data and gas are what the store has")
+    else:
+        screen.line("nothing to verify: there is only the genesis, which nothing executed")
