@@ -264,18 +264,18 @@ class Kernel:
         children = freeze_children(record) if record.dirty_children else record.retained
         if record.middle:
             assert record.stopped_at is not None
-            record.start = Start(children, len(record.journal), True, record.begin, record.stopped_at)
+            record.start = Start(children, record.journal, len(record.journal), True, record.begin, record.stopped_at)
             answer = Changes(None, record.stopped_at, memory.fold())
             record.journal.append(answer)
         else:
-            record.start = Start(children, 0, False, None, None) if len(children) else AT_TOP
+            record.start = Start(children, [], 0, False, None, None) if len(children) else AT_TOP
         memory.take_snapshot()
         if self.failures:
             self.failures.pop(record, None)
         record.started = True
         record.settled = False
         record.stage = READY
-        record.used, record.ran = 0, None
+        record.error, record.used, record.ran = None, 0, None
         self.agenda.append((record, answer, None))
 
     # --- GET, STATUS, DROP ---
@@ -493,8 +493,8 @@ class Kernel:
         record.children = {}
         record.dirty_children = None
         record.retained = start.children
-        del record.journal[start.journal :]
-        if record.journal_saved[1] > start.journal:
+        del record.journal[start.items :]
+        if record.journal_saved[1] > start.items:
             record.journal_saved = (EMPTY, 0)
         record.middle, record.begin, record.stopped_at = start.middle, start.begin, start.stopped_at
         record.error = type(event.error).__name__

@@ -42,9 +42,10 @@ def find(name: str) -> type[Process]:
         ProgramError: there is none, or it cannot be run.
     """
     module, _, qualname = name.partition(":")
-    if module == _main_name():
-        module = "__main__"
     known = defined.get((module, qualname))
+    if known is None and module == _main_name():
+        module = "__main__"
+        known = defined.get((module, qualname))
     if known is not None:
         return known
     mend = "let the module be importable, or go back to the code that made this state"

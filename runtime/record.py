@@ -41,15 +41,17 @@ class Start(NamedTuple):
 
     #: The children, as a tree of their states.
     children: Tree
-    #: How many items of the journal there were.
-    journal: int
+    #: The journal, which may have grown since, and how many items it had. (A list that a process is done with is never
+    #: emptied: it gets a new one.)
+    journal: list[Any]
+    items: int
     middle: bool
     begin: Tree | None
     stopped_at: Tree | None
 
 
 #: The start of a process without children at the top of `run`.
-AT_TOP: Final = Start(EMPTY, 0, False, None, None)
+AT_TOP: Final = Start(EMPTY, [], 0, False, None, None)
 
 
 #: Stands for the children of every process that has none at hand; never written to.

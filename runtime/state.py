@@ -30,7 +30,7 @@ from actors.errors import CodecError, StoreDamaged
 from actors.keys import Name, Path, decode_element, decode_key, encode_key, path_text, plain
 from actors.memory import Memory
 from actors.trap import TrapKind
-from actors.tree import Tree
+from actors.tree import EMPTY, Tree
 from actors.values import decode, encode
 from runtime import journal
 from runtime.programs import find, identity
@@ -87,18 +87,23 @@ def freeze(record: Record) -> Tree:
         if with_snapshot:
             parts[SNAPSHOT] = memory.snapshot()
     if pending:
-        children, items, middle = start.children, start.journal, start.middle
+        children, calls, items, middle = start.children, start.journal, start.items, start.middle
         begin, stopped_at = start.begin, start.stopped_at
     else:
-        children, items, middle = freeze_children(record), len(record.journal), record.middle
+        children, middle = freeze_children(record), record.middle
+        calls, items = record.journal, len(record.journal)
         begin, stopped_at = record.begin, record.stopped_at
     if len(children):
         parts[CHILD] = children
     if middle:
         assert begin is not None
         assert stopped_at is not None
-        record.journal_saved = journal.save(record.journal, items, record.journal_saved)
-        parts[JOURNAL], parts[BEGIN], parts[STOPPED_AT] = record.journal_saved[0], begin, stopped_at
+        # A pending process may have returned meanwhile; then it has another journal, and this one is saved anew.
+        goes_on = calls is record.journal
+        saved = journal.save(calls, items, record.journal_saved if goes_on else (EMPTY, 0))
+        if goes_on:
+            record.journal_saved = saved
+        parts[JOURNAL], parts[BEGIN], parts[STOPPED_AT] = saved[0], begin, stopped_at
     control = Control(
         program=None if record.program is None else identity(record.program),
         started=record.started,
@@ -167,7 +172,9 @@ def thaw(state: Tree, parent: Record | None, name: Name) -> Record:
         record.memory = Memory(heap)
         record.settled = False
         record.stage = READY
-        record.start = Start(record.retained, control.journal, control.middle, record.begin, record.stopped_at)
+        record.start = Start(
+            record.retained, record.journal, control.journal, control.middle, record.begin, record.stopped_at
+        )
     else:
         record.memory = Memory(heap, heap if parent is None else state.extract(SNAPSHOT))
     return record

@@ -62,7 +62,7 @@ class ProcessView:
         while stack:
             view = stack.pop()
             yield view
-            stack.extend(reversed(view.children.values()))  # type: ignore[call-overload]
+            stack.extend(reversed(list(view.children.values())))
 
     def __repr__(self) -> str:
         return f"<{path_text(self.path)} {self.program}: {len(self.heap)} keys, {self.status()}>"

@@ -1,6 +1,5 @@
 """The commands about processes and their heaps: `tree`, `get`."""
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
@@ -37,22 +36,13 @@ def tree(
     with reading(store, load) as history:
         root = ProcessView(history.state(block_of(history, block)), ())
         if as_json:
-            for view in _walk(root):
+            for view in root.walk():
                 screen.json(_process_json(view))
         elif screen.terminal:
             screen.draw(_drawn(root))
         else:
-            for view in _walk(root):
+            for view in root.walk():
                 screen.line(Text("  ").join([Text(path_text(view.path)), *_about(view)]))
-
-
-def _walk(root: ProcessView) -> Iterator[ProcessView]:
-    """Yield a process and all below it, parents first, children in key order."""
-    stack = [root]
-    while stack:
-        view = stack.pop()
-        yield view
-        stack.extend(reversed(list(view.children.values())))
 
 
 def _process_json(view: ProcessView) -> Json:
@@ -83,7 +73,7 @@ def _about(view: ProcessView) -> list[Text]:
 def _drawn(root: ProcessView) -> Tree:
     """Return the picture of a process and all below it. No recursion: a tree of processes may be deep."""
     branches: dict[tuple[str | int, ...], Tree] = {}
-    for view in _walk(root):
+    for view in root.walk():
         name = path_text(view.path[-1:]).removeprefix("/") if view.path else "/"
         label = Text("  ").join([Text(name, style="bold"), *_about(view)])
         above = branches.get(view.path[:-1])
