@@ -193,6 +193,13 @@ class Memory:
         below = EMPTY if low is None else whole.cut(None, low)
         self.mount(prefix, below if high is None else below.join(whole.cut(high, None)))
 
+    def copy(self) -> Memory:
+        """Return another memory of the same content; what is written into one does not show in the other."""
+        memory = Memory(self.tree, self.snap)
+        memory.kept = dict(self.kept)
+        memory.writes = dict(self.writes)
+        return memory
+
     # --- snapshots ---
 
     def take_snapshot(self) -> None:

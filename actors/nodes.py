@@ -37,7 +37,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from actors.errors import CodecError, StoreDamaged
+from actors.errors import CodecError, StoreDamaged, StoreError
 from actors.limits import (
     BUCKET_ENTRIES_MAX,
     INLINE_BYTES_MAX,
@@ -100,6 +100,26 @@ class NodeSource(Protocol):
         ...
 
 
+#: Damage that was come upon. A program may catch what a read of its heap raises, but must not go on from there: whoever
+#: steps programs looks here behind every step, and clears it.
+damage: Final[list[StoreError]] = []
+
+
+def _read(source: NodeSource, number: int) -> bytes:
+    try:
+        return source.read_node(number)
+    except StoreError as error:
+        damage.append(error)
+        raise
+
+
+def _damaged(source: NodeSource, number: int, what: str) -> StoreDamaged:
+    place = getattr(source, "place", "the store")
+    error = StoreDamaged(f"{place} is damaged: node {number}: {what}; restore it from a backup")
+    damage.append(error)
+    return error
+
+
 class Blob(bytes):
     """The cell of a value that stands in a node of its own. As bytes it is the cell's frame: size and digest."""
 
@@ -123,9 +143,9 @@ class Blob(bytes):
         if self.data is not None:
             return self.data
         assert self.source is not None and self.number is not None
-        data = self.source.read_node(self.number)
+        data = _read(self.source, self.number)
         if sha256(data).digest() != self[-_DIGEST_BYTES:]:
-            raise StoreDamaged(f"node {self.number}: a value's bytes do not have its digest")
+            raise _damaged(self.source, self.number, "a value's bytes do not have the digest that its node holds")
         return data
 
 
@@ -228,11 +248,11 @@ class Node:
             StoreDamaged: it is not there, or not what the parent's digest says.
         """
         assert self.source is not None and self.number is not None
-        record = self.source.read_node(self.number)
+        record = _read(self.source, self.number)
         try:
             self._decode(record, self.source)
         except CodecError as error:
-            raise StoreDamaged(f"node {self.number}: {error}") from error
+            raise _damaged(self.source, self.number, str(error)) from error
 
     # --- bytes ---
 

@@ -37,7 +37,7 @@ class History:
         digest = store.head()
         if digest is None:
             raise StoreDamaged(f"{store.place} has no head; restore it from a backup")
-        self.head, self.head_state = self._read(digest)
+        self.head, self.head_state = self._kept(digest)
 
     @staticmethod
     def begin(store: Store, genesis: Block, state: Tree, meta: Mapping[str, bytes]) -> History:
@@ -58,7 +58,20 @@ class History:
         record = self.store.block(digest)
         if record is None:
             raise BlockUnknown(f"no block {digest.hex()[:16]}… is kept in {self.store.place}")
-        return read_record(record, digest, self.store)
+        try:
+            return read_record(record, digest, self.store)
+        except StoreDamaged as error:
+            raise self._damaged(str(error)) from error
+
+    def _kept(self, digest: bytes) -> tuple[Block, Tree]:
+        """Return a block that the store itself says is there."""
+        try:
+            return self._read(digest)
+        except BlockUnknown as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, what: str) -> StoreDamaged:
+        return StoreDamaged(f"{self.store.place} is damaged: {what}; restore it from a backup")
 
     def find(self, which: Which) -> Block:
         """Return a block.
@@ -67,11 +80,20 @@ class History:
             BlockUnknown: it is not kept, or not on the chain where a number was given.
             InputError: that names no block.
         """
-        return self._read(self._hash(which))[0]
+        return self._find(which)[0]
+
+    def _find(self, which: Which) -> tuple[Block, Tree]:
+        digest = self._hash(which)
+        if type(which) is not int:
+            return self._read(digest)
+        block, state = self._kept(digest)
+        if block.number != which:
+            raise self._damaged(f"block {which} of the chain is a block {block.number}")
+        return block, state
 
     def state(self, which: Which) -> Tree:
         """Return the state behind a block; what is needed of it is read when it is needed."""
-        return self._read(self._hash(which))[1]
+        return self._find(which)[1]
 
     def _hash(self, which: Which) -> bytes:
         if isinstance(which, Block):
@@ -83,6 +105,8 @@ class History:
         if type(which) is not int:
             raise InputError(f"a block is a Block, its number or its hash, not {which!r}")
         digest = self.store.hash_at(which)
+        if digest is None and 0 <= which <= self.head.number:
+            raise self._damaged(f"block {which} of the chain is not in it")
         if digest is None:
             raise BlockUnknown(
                 f"no block {which} is on the chain, which goes from 0 to {self.head.number}; "
@@ -92,7 +116,7 @@ class History:
 
     def _hash_of_text(self, text: str) -> bytes:
         digits = text.removeprefix("0x").lower()
-        if digits.isdecimal() and len(digits) < 10:
+        if digits.isdecimal() and len(digits) < 10 and not text.startswith("0x"):
             return self._hash(int(digits))
         if len(digits) < _HEX_DIGITS_MIN or digits.strip("0123456789abcdef"):
             raise InputError(f"{text!r} is neither a block's number nor the hex digits of its hash (at least 4)")
@@ -130,5 +154,5 @@ class History:
         block = target
         while self.store.hash_at(block.number) != block.hash:
             chain.append((block.number, block.hash))
-            block = self.find(block.parent)
+            block = self._kept(block.parent)[0]
         return Commit(head=target.hash, chain=chain)

@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 from actors.errors import InputError
 from actors.keys import Key, encode_key
 from actors.memory import Slot, slot_at
+from actors.nodes import from_cell
 from actors.region import View
+from actors.tree import EMPTY
 from actors.values import encode, freeze
 
 #: A heap's entries, or a function that makes them when there is no store yet.
@@ -31,7 +33,7 @@ def genesis_entries(genesis: Genesis | None) -> list[tuple[bytes, Slot | View]]:
     entries: list[tuple[bytes, Slot | View]] = []
     try:
         for key, value in pairs:
-            entries.append((encode_key(key), value if type(value) is View else slot_at(key, value)))
+            entries.append((encode_key(key), _own(value) if type(value) is View else slot_at(key, value)))
     except (TypeError, ValueError) as error:
         if isinstance(error, (KeyError,)) or type(error) not in (TypeError, ValueError):
             raise
@@ -39,6 +41,12 @@ def genesis_entries(genesis: Genesis | None) -> list[tuple[bytes, Slot | View]]:
             f"genesis is a {type(made).__name__}; it is a mapping, or (key, value) pairs: {error}"
         ) from error
     return entries
+
+
+def _own(view: View) -> View:
+    """Return a view of the same entries whose nodes are in no store yet: the one at hand may be another store's."""
+    tree = EMPTY.update((key, from_cell(cell)) for key, cell in view.tree.entries())
+    return View(tree, repr(view))
 
 
 def block_input(inputs: object) -> tuple[bytes, Any, list[tuple[bytes, Slot]]]:

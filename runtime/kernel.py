@@ -109,6 +109,8 @@ class Kernel:
         self.orphans = False
         #: The exceptions behind the children's last failures, for people: by record.
         self.failures: dict[Record, BaseException] = {}
+        #: Dropped or reverted; their coroutines are ended when the block is, so that a drop costs the same whatever its size.
+        self._gone: list[Record] = []
         #: About how many processes have a record.
         self._records = 1
         self._story: deque[tuple[Record, Event]] = deque(maxlen=_STORY_EVENTS)
@@ -136,6 +138,7 @@ class Kernel:
         """Return the state of the whole machine, which must stand between blocks. O(what changed)."""
         if self.root.stage != STOPPED:
             raise self._bug("the state is asked for in the middle of a block")
+        self._end_gone()
         state = freeze(self.root)
         if self._records > RECORDS_KEPT_MAX:
             self._shed()
@@ -351,7 +354,7 @@ class Kernel:
         record.retained = record.retained.graft(encode_key(call.child), EMPTY)
         self.orphans = self.orphans or not child.settled or bool(child.children)
         self.failures.pop(child, None)
-        self.end_activation(child)
+        self._gone.append(child)
         return self._answer(record, None)
 
     # --- finding and waiting ---
@@ -490,6 +493,7 @@ class Kernel:
         start = record.start
         record.memory.revert()
         self.orphans = self.orphans or bool(record.children)
+        self._gone.extend(record.children.values())
         record.children = {}
         record.dirty_children = None
         record.retained = start.children
@@ -510,7 +514,16 @@ class Kernel:
         """Forget the coroutine of a process; it is made again from the journal when it is needed."""
         activation, record.activation = record.activation, None
         if activation is not None:
+            # What it writes on its way out must go nowhere.
+            record.memory = record.memory.copy()
             _close_coroutine(activation)
+
+    def _end_gone(self) -> None:
+        """End the coroutines of what was dropped or reverted, descendants included."""
+        gone, self._gone = self._gone, []
+        for record in gone:
+            gone.extend(record.children.values())
+            self.end_activation(record)
 
     # --- blocks ---
 
@@ -540,6 +553,7 @@ class Kernel:
     def end(self) -> None:
         """End every coroutine; the processes are forgotten."""
         self.agenda.clear()
+        self._end_gone()
         stack = [self.root]
         while stack:
             record = stack.pop()
@@ -575,7 +589,9 @@ def _close_coroutine(activation: Any) -> None:
     """End a coroutine; what it raises or awaits on its way out concerns nobody any more."""
     try:
         activation.close()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         _log.debug("a process that was ended raised %s on its way out", type(error).__name__)
 
 

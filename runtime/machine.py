@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 import anyio
 
-from actors.errors import BlockFailed, ChildFailed, InputError, StoreMismatch
+from actors.errors import BlockFailed, ChildFailed, InputError, StoreDamaged, StoreMismatch
 from actors.keys import path_text
 from actors.memory import form_of
 from actors.process import Root, check_program
@@ -131,7 +131,12 @@ class Runtime:
         return History.begin(store, block, state, {_ROOT: identity(self._root).encode()})
 
     def _go_on(self, store: Store) -> History:
-        root = (store.meta(_ROOT) or b"").decode()
+        try:
+            root = (store.meta(_ROOT) or b"\xff").decode()
+        except UnicodeDecodeError as error:
+            raise StoreDamaged(
+                f"{store.place} is damaged: it names no root program; restore it from a backup"
+            ) from error
         if root != identity(self._root):
             raise StoreMismatch(
                 f"{store.place} belongs to the root program {root}, not {identity(self._root)}; "
@@ -277,7 +282,7 @@ class Runtime:
             raise InputError(f"verify: the first block is {first}; block 0 is the genesis, which nothing executed")
         for number in range(first, last + 1):
             block = history.find(number)
-            await verify_block(history.state(block.parent), block, history.state(block))
+            await verify_block(history.state(number - 1), block, history.state(number))
             if progress is not None:
                 progress(block)
         return max(0, last - first + 1)

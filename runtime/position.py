@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _OURS = str(Path(actors.__file__).parent)
+#: What a program's line is not in: the machinery of awaiting.
+_MACHINERY = ("/asyncio/", "/anyio/", "/uvloop/", "/sniffio/")
 
 
 def position_of(coroutine: Any) -> str:
@@ -26,7 +28,8 @@ def position_of(coroutine: Any) -> str:
             frames.append(frame)
         at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
     for frame in reversed(frames):
-        if not frame.f_code.co_filename.startswith((_OURS, "<frozen")) and "/asyncio/" not in frame.f_code.co_filename:
+        file = frame.f_code.co_filename
+        if not file.startswith((_OURS, "<frozen")) and not any(part in file for part in _MACHINERY):
             return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
     return ""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from actors.calls import CALLS
 from actors.errors import KernelBug, ReplayDiverged, StoreError
+from actors.nodes import damage
 from runtime.journal import replay
 from runtime.kernel import Failed, Kernel, Returned
 from runtime.position import foreign_await
@@ -77,6 +78,7 @@ class Stepper:
         kernel = self.kernel
         agenda, order, forget = kernel.agenda, self.order, self.forget
         effect: Effect | None = None
+        damage.clear()
         while True:
             if effect is None or order is not None:
                 if effect is not None:
@@ -105,6 +107,8 @@ class Stepper:
                 if type(event) not in CALLS:
                     effect = (record, None, foreign_await(record.path, activation, event))
                     continue
+            if damage:
+                raise damage.pop()
             effect = kernel.handle(record, event)
             if forget and record.middle and record.stage == STOPPED:
                 kernel.end_activation(record)
