@@ -51,10 +51,15 @@ class Changes:
         return self._known
 
     def trees(self) -> tuple[Tree, Tree]:
-        """Return two trees whose difference these changes are, for the journal."""
-        if self._known is not None and self._before is EMPTY and self._after is EMPTY:
-            self._before = EMPTY.update((key, form_of(old)) for key, old, _ in self._known if old is not ABSENT)
-            self._after = EMPTY.update((key, form_of(new)) for key, _, new in self._known if new is not ABSENT)
+        """Return what differs as two trees of the changed keys alone: in one form, however these changes were found."""
+        return (
+            EMPTY.update((key, form_of(old)) for key, old, _ in self.slots() if old is not ABSENT),
+            EMPTY.update((key, form_of(new)) for key, _, new in self.slots() if new is not ABSENT),
+        )
+
+    @property
+    def heaps(self) -> tuple[Tree, Tree]:
+        """The two heaps, where these changes were made of two heaps."""
         return self._before, self._after
 
     def within(self, region: Region | Key) -> Changes:

@@ -7,13 +7,12 @@ commit that has begun is waited for, whatever happens, and is then there whole.
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
-import anyio.to_thread
 
 if TYPE_CHECKING:
     from runtime.stepper import Stepper
@@ -46,11 +45,15 @@ class Writer:
             StoreError: the commit was not made.
         """
         future = self._thread.submit(self._store.commit, commit)
+        # Not by anyio's own threads: their number is limited, and all of them may be waiting for this block.
+        loop = asyncio.get_running_loop()
+        done = anyio.Event()
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
         cancelled: BaseException | None = None
-        while not future.done():
+        while not done.is_set():
             try:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(future.exception, abandon_on_cancel=True)
+                    await done.wait()
             except anyio.get_cancelled_exc_class() as error:
                 cancelled = error
         future.result()

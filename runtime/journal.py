@@ -8,7 +8,7 @@ one. What its parent put meanwhile stands in the journal as the outcome of the R
 In the state, item i of the journal is, under its number as 4 bytes:
 
     the number               (description of the call, code of the outcome, outcome)
-    the number, 01+k, …      the k-th tree of the outcome, mounted: a region, the two sides of changes, a heap
+    the number, k as 4, …    the k-th tree of the outcome, mounted: a region, the two sides of changes, two heaps
 
     code 0: none yet, here it stands      1: the value      2: thrown, as (code of the error, its fields)
 """
@@ -153,20 +153,20 @@ def save(journal: list[Any], count: int, saved: tuple[Tree, int]) -> tuple[Tree,
             code, outcome, trees = _PENDING, None, ()
         tree = tree.update([(prefix, encode((describe(journal[item]), code, outcome)))])
         for index, mounted in enumerate(trees):
-            tree = tree.graft(prefix + bytes((1 + index,)), mounted)
+            tree = tree.graft(prefix + index.to_bytes(4, "big"), mounted)
     return tree, count
 
 
 def _dump(call: Call | Told, outcome: Any) -> tuple[int, Any, tuple[Tree, ...]]:
     if isinstance(outcome, LockstepError):
         return _THROWN, (outcome.code, outcome.args), ()
+    kind, *rest = describe(call)
     if isinstance(outcome, Changes):
-        return _VALUE, ("changes",), outcome.trees()
+        return _VALUE, ("changes",), outcome.heaps if kind == "ret" else outcome.trees()
     if isinstance(outcome, Resumed):
-        return _VALUE, ("resumed", outcome.value), outcome.changes.trees()
+        return _VALUE, ("resumed", outcome.value), outcome.changes.heaps
     if isinstance(outcome, Trap):
         return _VALUE, ("trap", outcome.kind.value, outcome.error, outcome.gas, outcome.middle), ()
-    kind, *rest = describe(call)
     if kind != "get":
         return _VALUE, ("done",), ()
     got = (outcome,) if len(rest[1]) == 1 else outcome
@@ -201,7 +201,7 @@ def restore_journal(tree: Tree, count: int, place: str) -> list[Any]:
 
 def _restore(outcome: Any, tree: Tree, prefix: bytes, description: tuple[Any, ...], place: str) -> Any:
     def mounted(index: int) -> Tree:
-        return tree.extract(prefix + bytes((1 + index,)))
+        return tree.extract(prefix + index.to_bytes(4, "big"))
 
     kind, *rest = outcome
     if kind == "done":
@@ -212,11 +212,11 @@ def _restore(outcome: Any, tree: Tree, prefix: bytes, description: tuple[Any, ..
         return Resumed(rest[0], Changes(None, mounted(0), mounted(1)))
     if kind == "trap":
         return Trap(TrapKind(rest[0]), *rest[1:])
-    child = f"{place.rstrip('/')}/{description[1]}"
+    _, child, wanted = description
     got, views = [], 0
-    for one in rest[0]:
+    for one, asked in zip(rest[0], wanted, strict=True):
         if one[0] == "view":
-            got.append(View(mounted(views), child))
+            got.append(View(mounted(views), f"{Region(*asked)!r} of {place.rstrip('/')}{path_text((child,))}"))
             views += 1
         else:
             got.append(one[1])
@@ -282,22 +282,24 @@ class _Replay:
         self._check_heap(self.record.stopped_at)
 
     def _step(self, outcome: Any) -> Any:
-        try:
-            if isinstance(outcome, LockstepError):
-                call = self.coroutine.throw(outcome)
-            else:
-                call = self.coroutine.send(outcome)
-        except StopIteration:
-            raise self._diverged("run returned", "missing") from None
-        except Exception as error:
-            raise self._diverged(f"run raised {type(error).__name__}: {error}", "missing") from error
-        if type(call) not in CALLS:
-            return self._step(foreign_await(self.record.path, self.coroutine, call))
-        return call
+        """Answer a call, and return the next one."""
+        while True:
+            try:
+                if isinstance(outcome, LockstepError):
+                    call = self.coroutine.throw(outcome)
+                else:
+                    call = self.coroutine.send(outcome)
+            except StopIteration:
+                raise self._diverged("run returned", "missing") from None
+            except Exception as error:
+                raise self._diverged(f"run raised {type(error).__name__}: {error}", "missing") from error
+            if type(call) in CALLS:
+                return call
+            outcome = foreign_await(self.record.path, self.coroutine, call)
 
     def _goes_on(self, changes: Changes) -> None:
         """Check the heap at a RET or SNAPSHOT in the middle, and put the one in place on which the program went on."""
-        before, after = changes.trees()
+        before, after = changes.heaps
         self._check_heap(before)
         self.memory.mount(b"", after)
 

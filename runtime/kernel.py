@@ -107,6 +107,8 @@ class Kernel:
         self.failed: BaseException | None = None
         #: Whether something running was dropped or reverted, so that effects for it may still be on the agenda.
         self.orphans = False
+        #: Whether to forget the coroutine of every process that stops in the middle, so that each is restored; for tests.
+        self.forget = False
         #: The exceptions behind the children's last failures, for people: by record.
         self.failures: dict[Record, BaseException] = {}
         #: Dropped or reverted; their coroutines are ended when the block is, so that a drop costs the same whatever its size.
@@ -438,6 +440,8 @@ class Kernel:
             record.begin = record.memory.snapshot()
         record.middle = True
         record.stopped_at = record.memory.fold()
+        if self.forget:
+            self.end_activation(record)
 
     def _returned(self, record: Record, event: Returned) -> Effect | None:
         if record.parent is None:

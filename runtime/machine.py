@@ -113,12 +113,15 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the store. What was committed stays; nothing else was anywhere."""
-        self._forget_processes()
-        if self._writer is not None:
-            self._writer.close()
-        if self._store is not None:
-            self._store.close()
-        self._history = self._writer = self._store = self._turn = None
+        assert self._turn is not None
+        with anyio.CancelScope(shield=True):
+            async with self._turn:  # A block that is being made is made first; those that wait are told.
+                self._forget_processes()
+                if self._writer is not None:
+                    self._writer.close()
+                if self._store is not None:
+                    self._store.close()
+                self._history = self._writer = self._store = None
 
     def _genesis_state(self) -> Tree:
         return Kernel.genesis(self._root, genesis_entries(self._genesis)).state()
@@ -175,10 +178,11 @@ class Runtime:
             ReplayDiverged: a process could not be restored; the head stays.
             StoreError: the block could not be committed; the head stays.
         """
-        history = self._opened()
+        self._opened()
         assert self._turn is not None
         form, value, entries = block_input(inputs)
         async with self._turn:
+            history = self._opened()
             try:
                 return await self._make(history, form, Input(value, entries))
             except BaseException:
@@ -241,10 +245,11 @@ class Runtime:
         Raises:
             BlockUnknown: there is no such block.
         """
-        history = self._opened()
+        self._opened()
         assert self._turn is not None
-        assert self._writer is not None
         async with self._turn:
+            history = self._opened()
+            assert self._writer is not None
             target = history.find(block)
             state = history.state(target)
             cancelled = await self._writer.commit(history.revert_of(target))

@@ -18,7 +18,6 @@ from actors.nodes import damage
 from runtime.journal import replay
 from runtime.kernel import Failed, Kernel, Returned
 from runtime.position import foreign_await
-from runtime.record import STOPPED
 
 if TYPE_CHECKING:
     from collections import deque
@@ -67,7 +66,7 @@ class Stepper:
     def __init__(self, kernel: Kernel, order: Order | None = None, *, forget: bool = False) -> None:
         self.kernel = kernel
         self.order = order
-        self.forget = forget
+        kernel.forget = forget
 
     def run(self, steps: int) -> bool:
         """Perform effects until the block is over, none are left, or so many were performed.
@@ -76,7 +75,7 @@ class Stepper:
             Whether to go on: False when the block is over or nothing is left.
         """
         kernel = self.kernel
-        agenda, order, forget = kernel.agenda, self.order, self.forget
+        agenda, order = kernel.agenda, self.order
         effect: Effect | None = None
         damage.clear()
         while True:
@@ -110,8 +109,6 @@ class Stepper:
             if damage:
                 raise damage.pop()
             effect = kernel.handle(record, event)
-            if forget and record.middle and record.stage == STOPPED:
-                kernel.end_activation(record)
             if effect is None and (kernel.closed is not None or kernel.failed is not None):
                 return False
 
