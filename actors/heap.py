@@ -94,11 +94,17 @@ class Heap(OrderedMap):
         """Set many keys; all are checked before the first is set."""
         pairs = values.items() if hasattr(values, "items") else values
         checked = [(key, value, _check(key, value)) for key, value in (*pairs, *more.items())]
-        for key, value, slot in checked:
-            if type(value) is View:
-                self[key] = value
-            else:
-                self._memory.writes[encode_key(key)] = slot
+        memory = self._memory
+        before = memory.copy()
+        try:
+            for key, value, slot in checked:
+                if type(value) is View:
+                    self[key] = value
+                else:
+                    memory.writes[encode_key(key)] = slot
+        except ProgramError:
+            memory.become(before)
+            raise
 
     def setdefault(self, key: Key, default: Any = None) -> Any:
         """Return the value of a key, setting it to `default` first where there is none."""

@@ -211,13 +211,18 @@ def plain(elements: tuple[Element, ...]) -> Key:
 
 
 def check_name(name: object) -> None:
-    """Check that `name` can name a child: a str or an int.
+    """Check that `name` can name a child: a str or an int that can be a key.
 
     Raises:
-        KeyRefused: it is neither.
+        KeyRefused, LimitExceeded: it cannot.
     """
     kind = type(name)
-    if kind is not str and kind is not int:
+    if kind is str:
+        if name not in _known:
+            encode_key(name)
+    elif kind is int:
+        encode_key(name)
+    else:
         raise KeyRefused(f"a child's name is a str or an int, not {_shown(name)} of type {kind.__qualname__}")
 
 

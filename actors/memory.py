@@ -200,6 +200,16 @@ class Memory:
         memory.writes = dict(self.writes)
         return memory
 
+    def become(self, other: Memory) -> None:
+        """Take over the content of another memory, which nobody uses any more."""
+        self.tree, self.snap, self.kept, self.writes, self.cache = (
+            other.tree,
+            other.snap,
+            other.kept,
+            other.writes,
+            other.cache,
+        )
+
     # --- snapshots ---
 
     def take_snapshot(self) -> None:

@@ -145,7 +145,7 @@ class Blob(bytes):
         assert self.source is not None and self.number is not None
         data = _read(self.source, self.number)
         if sha256(data).digest() != self[-_DIGEST_BYTES:]:
-            raise _damaged(self.source, self.number, "a value's bytes do not have the digest that its node holds")
+            raise _damaged(self.source, self.number, "a value's bytes do not have its digest")
         return data
 
 

@@ -14,6 +14,8 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from weakref import WeakValueDictionary
 
+from pyrsistent import PMap
+
 from actors.calls import Call, Copied, Deleted, Drop, Get, Put, Ret, Snapshot, Status
 from actors.errors import CallRefused, ProgramError
 from actors.heap import Heap
@@ -97,8 +99,7 @@ class Process:
         Raises:
             ProgramError: an argument is refused, or a child without a program was to be started; nothing was changed.
         """
-        if type(child) is not str:
-            check_name(child)
+        check_name(child)
         if program is not None and (not isinstance(program, type) or "_runs" not in program.__dict__):
             check_program(program)
         if gas is not None:
@@ -120,8 +121,7 @@ class Process:
             ChildFailed, OutOfGas: it trapped.
             MissingKey: it has no such key.
         """
-        if type(child) is not str:
-            check_name(child)
+        check_name(child)
         if len(wanted) == 1 and type(wanted[0]) is not Region:
             return await _call(_new(Get, (child, (encode_key(wanted[0]),))))
         return await _call(Get(child, tuple([one if type(one) is Region else encode_key(one) for one in wanted])))
@@ -260,7 +260,7 @@ def _copied(values: Mapping[Any, Any] | View) -> tuple[Copied, ...]:
             copied.append((form, to_slot(value)))
         except ProgramError as error:
             raise named_error(key, error) from None
-    if type(values) is not dict:
+    if isinstance(values, PMap):
         # A persistent map comes in the order of its hashes.
         copied.sort(key=lambda one: one[0])
     return tuple(copied)

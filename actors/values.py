@@ -214,11 +214,14 @@ def _freeze(value: Any, at: str, depth: int) -> Any:
 def _freeze_object(entry: _Codec, value: Any, at: str, depth: int) -> Any:
     """Return the object that the codec makes of what it made of this one: nothing in it is shared with the outside."""
     try:
-        return entry.decode(_freeze(entry.encode(value), f"{at}.<{entry.name}>", depth + 1))
+        made = entry.decode(_freeze(entry.encode(value), f"{at}.<{entry.name}>", depth + 1))
     except ProgramError:
         raise
     except Exception as error:
         raise _no_inverse(entry.name, type(error).__name__) from error
+    if type(made) is not type(value):
+        raise _no_inverse(entry.name, f"it makes a {type(made).__qualname__}")
+    return made
 
 
 def _no_inverse(name: str, why: str) -> ValueRefused:
@@ -394,7 +397,7 @@ def _encode_object(value: Any, parts: _Parts, depth: int) -> None:
     parts.codec = entry.name
     name = entry.name.encode()
     parts += (b"\x0b", varint(len(name)), name)
-    _encode(entry.encode(value), parts, depth + 1)
+    _encode(_freeze(entry.encode(value), "", depth + 1), parts, depth + 1)
 
 
 def _alone(value: Any, whole: _Parts, depth: int) -> bytes:
@@ -448,7 +451,7 @@ def decode(data: bytes) -> Any:
         parts = _Parts()
         try:
             _encode(value, parts, 0)
-        except ProgramError as error:
+        except Exception as error:
             raise CodecError(f"value: the codec {cursor.codec!r} refuses what stands there: {error}") from error
         if b"".join(parts) != data:
             raise CodecError(f"value: the codec {cursor.codec!r} does not make the same bytes again")

@@ -240,14 +240,7 @@ def replay(record: Record) -> Coroutine[Any, Any, Any]:
         instance.bind(memory, record.path)
         coroutine = instance.run()
         _Replay(record, memory, coroutine).run()
-    kept = record.memory
-    memory.tree, memory.snap, memory.kept, memory.writes, memory.cache = (
-        kept.tree,
-        kept.snap,
-        kept.kept,
-        kept.writes,
-        kept.cache,
-    )
+    memory.become(record.memory)
     record.memory = memory
     _log.debug("%s restored from %d calls", path_text(record.path), len(record.journal) // 2)
     return coroutine

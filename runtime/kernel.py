@@ -214,17 +214,20 @@ class Kernel:
         if call.start and call.program is None and (child is None or child.program is None):
             told = f"{path_text((*record.path, name))} has no program to start; pass program= with the PUT"
             return self._refuse(record, ProgramError(told))
-        if child is None:
-            if len(record.path) >= PROCESS_DEPTH_MAX:
-                told = f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit"
-                return self._refuse(record, LimitExceeded(told))
-            child = record.adopt(Record(record, name, Memory()))
-            self._records += 1
-        elif not child.settled:
+        if child is None and len(record.path) >= PROCESS_DEPTH_MAX:
+            told = f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit"
+            return self._refuse(record, LimitExceeded(told))
+        if child is not None and not child.settled:
             if child.stage != STOPPED:
                 self._wait(record, child, call)
                 return None
             self._settle(record, child)
+        refused = _too_large(child, call)
+        if refused is not None:
+            return self._refuse(record, refused)
+        if child is None:
+            child = record.adopt(Record(record, name, Memory()))
+            self._records += 1
         self._change(child, call)
         record.journal.append(None)
         return (record, None, None)
@@ -236,17 +239,7 @@ class Kernel:
         if call.program is not None:
             child.program = call.program
             self._reset(child)
-        memory = child.memory
-        for prefix, low, high, single in call.delete:
-            if not single:
-                memory.clear(prefix, low, high)
-            elif memory.read(prefix) is not ABSENT:
-                memory.writes[prefix] = ABSENT
-        for key, slot in call.values:
-            if type(slot) is View:
-                memory.mount(key, slot.tree)
-            else:
-                memory.writes[key] = slot
+        _apply(child.memory, call)
         if call.start:
             child.gas = call.gas
             self._start(child)
@@ -573,6 +566,34 @@ class Kernel:
     def check(self) -> None:
         """Check the invariants of all records, for tests."""
         self.root.check()
+
+
+def _apply(memory: Memory, call: Put) -> None:
+    """Delete and copy what a PUT says."""
+    for prefix, low, high, single in call.delete:
+        if not single:
+            memory.clear(prefix, low, high)
+        elif memory.read(prefix) is not ABSENT:
+            memory.writes[prefix] = ABSENT
+    for key, slot in call.values:
+        if type(slot) is View:
+            memory.mount(key, slot.tree)
+        else:
+            memory.writes[key] = slot
+
+
+def _too_large(child: Record | None, call: Put) -> LimitExceeded | None:
+    """Return the error for a PUT whose regions would break a limit of the child's heap."""
+    for _, slot in call.values:
+        if type(slot) is View:
+            break
+    else:
+        return None
+    try:
+        _apply(Memory() if child is None else child.memory.copy(), call)
+    except LimitExceeded as error:
+        return error
+    return None
 
 
 def _idle(record: Record) -> bool:
