@@ -17,14 +17,13 @@ stands is never checked again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from actors.memory import Slot
 from actors.region import Region, View
 
 if TYPE_CHECKING:
     from actors.keys import Name
-    from actors.process import Process
 
 #: A key and what is copied there: a slot, or a view to be mounted.
 Copied: TypeAlias = tuple[bytes, Slot | View]
@@ -35,7 +34,8 @@ Deleted: TypeAlias = tuple[bytes, bytes | None, bytes | None, bool]
 class Put(NamedTuple):
     child: Name
     values: tuple[Copied, ...]
-    program: type[Process] | None
+    #: The program's class, a subclass of actors.Process (which is made of these, so that its name has no place here).
+    program: type[Any] | None
     delete: tuple[Deleted, ...]
     start: bool
     gas: int | None
