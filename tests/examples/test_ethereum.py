@@ -70,7 +70,9 @@ def test_a_store_is_gone_on_with(tmp_path: Path) -> None:
 @needs_pack
 def test_recorded_blocks_match_their_headers() -> None:
     done = example(
-        "--pack", str(PACK), *["--block", "46147", "--block", "116525", "--block", "4370000", "--block", "12243999", "--block", "19426587"]
+        "--pack",
+        str(PACK),
+        *["--block", "46147", "--block", "116525", "--block", "4370000", "--block", "12243999", "--block", "19426587"],
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("5 blocks, 423 transactions")
