@@ -23,14 +23,18 @@ STACK_BYTES: Final = 256 << 20
 
 #: A new thread's stack size is a setting of the process.
 _starting = threading.Lock()
+#: How many threads of this kind there are, and the recursion limit from before the first of them.
+_running = 0
+_limit_before = 0
 
 
 def on_deep_stack(work: Callable[[], T]) -> T:
     """Call `work` on a thread with a large stack, in the caller's context, and return or raise what it does.
 
-    The process's recursion limit is raised if it is lower than needed, and stays so: it belongs to all
-    threads, and one of them lowering it could break another that is deep in a call.
+    The process's recursion limit is raised while any such thread runs, and set back behind the last: it belongs
+    to all threads, and those with ordinary stacks rely on it.
     """
+    global _running, _limit_before
     done: list[T] = []
     failed: list[BaseException] = []
     context = contextvars.copy_context()
@@ -42,8 +46,10 @@ def on_deep_stack(work: Callable[[], T]) -> T:
             failed.append(error)
 
     with _starting:
-        if sys.getrecursionlimit() < RECURSION_MIN:
-            sys.setrecursionlimit(RECURSION_MIN)
+        if _running == 0:
+            _limit_before = sys.getrecursionlimit()
+            sys.setrecursionlimit(max(_limit_before, RECURSION_MIN))
+        _running += 1
         before = threading.stack_size(STACK_BYTES)
         try:
             thread = threading.Thread(target=body, name="evm")
@@ -51,6 +57,10 @@ def on_deep_stack(work: Callable[[], T]) -> T:
         finally:
             threading.stack_size(before)
     thread.join()
+    with _starting:
+        _running -= 1
+        if _running == 0:
+            sys.setrecursionlimit(_limit_before)
     if failed:
         raise failed[0]
     return done[0]
