@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from pyrsistent import pmap, pset, pvector
@@ -48,6 +49,9 @@ _PVECTOR: Final[type] = type(pvector())
 _PMAP: Final[type] = type(pmap())
 _PSET: Final[type] = type(pset())
 _OBJECT: Final = b"\x0b"
+#: A level of a value takes at most three of JSON: {"$map": [[…]]}.
+_NESTING_MAX: Final = 4 * VALUE_DEPTH_MAX
+_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{\]}]')
 _FLOATS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _TAGS: Final = ("$tuple", "$bytes", "$map", "$set", "$int", "$float", "$value")
 
@@ -124,12 +128,31 @@ def parse_json(line: str) -> Json:
     Raises:
         InputError: it is no JSON; the message shows where.
     """
+    if _nesting(line) > _NESTING_MAX:
+        raise InputError(f"it is nested far deeper than {VALUE_DEPTH_MAX}, the limit of a value")
     try:
         return json.loads(line, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
     except json.JSONDecodeError as error:
         raise InputError(_syntax_error(line, error)) from None
-    except RecursionError:
-        raise InputError(f"it is nested far deeper than {VALUE_DEPTH_MAX}, the limit of a value") from None
+
+
+def _nesting(line: str) -> int:
+    """Return how deep brackets are nested, or 0 where there are few.
+
+    It is counted beforehand, because json's own scanner recurses in C: where a library has raised the recursion limit
+    (the package `ethereum` does), it would run out of stack before Python notices.
+    """
+    if line.count("[") + line.count("{") <= _NESTING_MAX:
+        return 0
+    depth = deepest = 0
+    for token in _BRACKETS.finditer(line):
+        first = token[0][0]
+        if first in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first in "]}":
+            depth -= 1
+    return deepest
 
 
 def from_json(form: Json) -> Any:
