@@ -264,10 +264,10 @@ def serve(jobs: Iterable[str]) -> None:
         process = os.fork()
         if process == 0:
             do(job, expected)
-        say(process)
+        say("begun", process)
         ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
         assert ended is not None
-        say(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
+        say("ended", ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
 
 
 if __name__ == "__main__":

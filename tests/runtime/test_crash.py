@@ -297,17 +297,17 @@ class Nursery:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
-        return self._number()
+        return self._number("begun")
 
     def end(self) -> int:
         """Wait for the job's end. Returns how its process ended."""
-        return self._number()
+        return self._number("ended")
 
-    def _number(self) -> int:
+    def _number(self, word: str) -> int:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, "the nursery has ended"
-        return int(line)
+        assert line.startswith(word), f"the nursery said {line!r}"
+        return int(line.split()[1])
 
     def close(self) -> None:
         self.process.communicate()
