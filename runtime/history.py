@@ -134,9 +134,12 @@ class History:
             for number in range(self.head.number + 1):
                 yield self.find(number)
 
-    def commit_of(self, block: Block, state: Tree) -> Commit:
-        """Return the commit that makes a new block the head."""
-        nodes = number_nodes(state, self.store.next_number(), self.store)
+    def nodes_of(self, state: Tree) -> list[tuple[int, bytes]]:
+        """Number, hash and encode the new nodes of a state, each once; its digest costs nothing behind this."""
+        return number_nodes(state, self.store.next_number(), self.store)
+
+    def commit_of(self, block: Block, state: Tree, nodes: list[tuple[int, bytes]]) -> Commit:
+        """Return the commit that makes a new block the head; `nodes` are those of its state."""
         return Commit(
             head=block.hash,
             nodes=nodes,

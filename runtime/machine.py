@@ -208,9 +208,9 @@ class Runtime:
         data = form_of(closed.data)
         assert data is not None
         code = code_digest(closed.programs)
-        commit_state = state.digest()
-        block = Block(parent.number + 1, parent.hash, closed.used, commit_state, code, inputs, data)
-        cancelled = await self._writer.commit(history.commit_of(block, state))
+        nodes = history.nodes_of(state)
+        block = Block(parent.number + 1, parent.hash, closed.used, state.digest(), code, inputs, data)
+        cancelled = await self._writer.commit(history.commit_of(block, state, nodes))
         history.head, history.head_state = block, state
         _log.debug("block %d closed, state root %s", block.number, block.state_root.hex())
         if cancelled is not None:
