@@ -217,11 +217,8 @@ class Kernel:
         if child is None and len(record.path) >= PROCESS_DEPTH_MAX:
             told = f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit"
             return self._refuse(record, LimitExceeded(told))
-        if child is not None and not child.settled:
-            if child.stage != STOPPED:
-                self._wait(record, child, call)
-                return None
-            self._settle(record, child)
+        if child is not None and not child.settled and not self._settled(record, child, call):
+            return None
         refused = _too_large(child, call)
         if refused is not None:
             return self._refuse(record, refused)
@@ -289,11 +286,8 @@ class Kernel:
         child = record.children.get(call.child) or self._find_retained(record, call.child)
         if child is None:
             return self._refuse(record, self._no_such_child(record, call.child))
-        if not child.settled:
-            if child.stage != STOPPED:
-                self._wait(record, child, call)
-                return None
-            self._settle(record, child)
+        if not child.settled and not self._settled(record, child, call):
+            return None
         trap = child.trap
         if trap is TrapKind.FAILED or trap is TrapKind.OUT_OF_GAS:
             kind = ChildFailed if trap is TrapKind.FAILED else OutOfGas
@@ -330,11 +324,8 @@ class Kernel:
         child = record.children.get(call.child) or self._find_retained(record, call.child)
         if child is None:
             return self._refuse(record, self._no_such_child(record, call.child))
-        if not child.settled:
-            if child.stage != STOPPED:
-                self._wait(record, child, call)
-                return None
-            self._settle(record, child)
+        if not child.settled and not self._settled(record, child, call):
+            return None
         return self._answer(record, Trap(child.trap, child.error, child.used, child.middle))
 
     def _drop(self, record: Record, call: Drop) -> Effect | None:
@@ -377,14 +368,14 @@ class Kernel:
         more = len(known) > NAMES_SHOWN_MAX
         return NoSuchChild(path_text(record.path), name, known[:NAMES_SHOWN_MAX], more)
 
-    def _wait(self, record: Record, child: Record, call: Call) -> None:
-        """Let a process wait for its child; the call is performed when the child stops."""
-        record.stage = WAITING
-        record.pending = call
-        child.awaited = True
-
-    def _settle(self, record: Record, child: Record) -> None:
-        """The parent has waited for a child: what it did is in the state from now on."""
+    def _settled(self, record: Record, child: Record, call: Call) -> bool:
+        """Settle a child that has stopped; else let the caller wait: the call is performed when the child stops."""
+        if child.stage != STOPPED:
+            record.stage = WAITING
+            record.pending = call
+            child.awaited = True
+            return False
+        # The parent has waited for it: what it did is in the state from now on.
         child.settled = True
         if not child.dirty:
             child.touch()
@@ -397,6 +388,7 @@ class Kernel:
             ran.add(child.program)
         if child.ran is not None:
             ran |= child.ran
+        return True
 
     def _child_stopped(self, record: Record, event: ChildStopped) -> Effect | None:
         call = record.pending
