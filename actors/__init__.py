@@ -33,6 +33,7 @@ from actors.errors import (
     NoSuchChild,
     OutOfGas,
     ProgramError,
+    ProofRefused,
     ReplayDiverged,
     StoreBusy,
     StoreDamaged,
@@ -46,6 +47,7 @@ from actors.heap import Heap
 from actors.keys import Key, Name, Path
 from actors.merge import MergeConflict, add
 from actors.process import Process, Root
+from actors.proof import Proof
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.values import ABSENT, codec, freeze
@@ -75,6 +77,8 @@ __all__ = [
     "Path",
     "Process",
     "ProgramError",
+    "Proof",
+    "ProofRefused",
     "Region",
     "ReplayDiverged",
     "Root",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from actors.cells import from_cell
 from actors.errors import MissingKey
 from actors.keys import Key, decode_key, encode_key, plain, show_key
 from actors.memory import Formed, Slot, form_of, same_slot, value_of
-from actors.nodes import from_cell
 from actors.region import Region
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT, show

@@ -10,17 +10,23 @@ more of Python's stack than a flat one.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from actors.errors import LimitExceeded
 from actors.limits import BUCKET_ENTRIES_MAX
-from actors.nodes import NIBBLES, PATH_NIBBLES_MAX, Edge, Node, branch, bucket
-from actors.walks import common_length, kid_of, load, walk
+from actors.nodes import LATER, NIBBLES, PATH_NIBBLES_MAX, Edge, Node, branch, bucket
+from actors.records import load
+from actors.walks import common_length, kid_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NOTHING: Final[Edge] = (b"", None)
+#: So many edits are looked at one by one for where their child's end.
+_NEAR: Final = 8
+#: So many edits of one bucket are made one by one.
+_SINGLY_MAX: Final = 6
 
 
 def _all_entries(label: bytes, node: Node | None) -> dict[bytes, bytes]:
@@ -32,28 +38,23 @@ def _prefixed(prefix: bytes, entries: Mapping[bytes, bytes]) -> dict[bytes, byte
     return {prefix + path: cell for path, cell in entries.items()} if prefix else dict(entries)
 
 
-def _settle(label: bytes, count: int, kids: list[Node | None], labels: dict[int, bytes], value: bytes | None) -> Edge:
-    """Return the canonical edge for what may have become too small to be a branch."""
-    if count == 0:
-        return _NOTHING
-    if count <= BUCKET_ENTRIES_MAX:
-        entries = {} if value is None else {label: value}
-        for i, kid in enumerate(kids):
-            if kid is not None:
-                entries.update(_all_entries(label + bytes((i,)) + labels.get(i, b""), kid))
-        return b"", bucket(entries)
-    if value is None:
-        present = [i for i, kid in enumerate(kids) if kid is not None]
-        if len(present) == 1:
-            only = present[0]
-            return label + bytes((only,)) + labels.get(only, b""), kids[only]
-    return label, branch(count, kids, labels, value)
-
-
 class _Open:
     """A branch being remade by `update`: which edits go to which child, and what came back so far."""
 
-    __slots__ = ("changed", "count", "edits", "groups", "kids", "label", "labels", "node", "position", "value")
+    __slots__ = (
+        "changed",
+        "count",
+        "edits",
+        "groups",
+        "kids",
+        "label",
+        "labels",
+        "node",
+        "position",
+        "remade",
+        "touched",
+        "value",
+    )
 
     def __init__(self, label: bytes, node: Node | None, edits: list[tuple[bytes, bytes | None]], position: int) -> None:
         self.label = label
@@ -62,23 +63,36 @@ class _Open:
         self.edits = edits
         #: Where in the edits' paths the children's nibbles are.
         self.position = position
-        self.changed = node is None
-        self.count = 0 if node is None else node.count
-        self.kids: list[Node | None] = [None] * NIBBLES if node is None else list(node.kids)  # type: ignore[arg-type]
-        self.labels = {} if node is None or not node.labels else dict(node.labels)
-        self.value = None if node is None else node.value
+        if node is None:
+            self.changed = self.remade = True
+            self.count = 0
+            self.kids: list[Node | None] = [None] * NIBBLES
+            self.labels: dict[int, bytes] = {}
+            self.value = None
+        else:
+            self.changed = self.remade = False
+            self.count = node.count
+            self.kids = node.kids.copy()  # type: ignore[union-attr]
+            self.labels = dict(node.labels) if node.labels else {}
+            self.value = node.value
+        #: The children that are others now; of no use where more than that changed (`remade`).
+        self.touched = 0
         #: (nibble, first edit, edit behind the last), the next one last.
         self.groups: list[tuple[int, int, int]] = []
+
+    def kid(self, nibble: int) -> Node | None:
+        """Return a child as it is now, as a stub at least."""
+        kid = self.kids[nibble]
+        if kid is LATER:
+            assert self.node is not None
+            kid = self.kids[nibble] = self.node.fetch(nibble)
+        return kid
 
     def split(self, low: int, high: int) -> None:
         """Deal the edits low … high out: the own value at once, the rest into groups."""
         edits, position = self.edits, self.position
         if low < high and len(edits[low][0]) == position:
-            cell = edits[low][1]
-            if cell != self.value:
-                self.count += (cell is not None) - (self.value is not None)
-                self.value = cell
-                self.changed = True
+            self.give(edits[low][1])
             low += 1
         groups = self.groups
         while low < high:
@@ -88,41 +102,73 @@ class _Open:
                 if edits[high - 1][0][position] == nibble:
                     end = high
                 else:
-                    while edits[end][0][position] == nibble:
+                    # A few are looked at one by one, then they are halved: else keys that part ways one at a time, at
+                    # every nibble of a long path, cost their number times the depth.
+                    near = min(end + _NEAR, high)
+                    while end < near and edits[end][0][position] == nibble:
                         end += 1
+                    if end == near:
+                        end = bisect_right(edits, nibble, end, high, key=lambda edit: edit[0][position])
             groups.append((nibble, low, end))
             low = end
         groups.reverse()
 
+    def give(self, cell: bytes | None) -> None:
+        """Put a cell in the place of the own value."""
+        if cell != self.value:
+            self.count += (cell is not None) - (self.value is not None)
+            self.value = cell
+            self.changed = self.remade = True
+
     def take(self, nibble: int, edge: Edge) -> None:
         """Put what became of a child in its place."""
         label, new = edge
-        old = self.kids[nibble]
-        if new is old and label == self.labels.get(nibble, b""):
+        old = self.kid(nibble)
+        before = self.labels.get(nibble, b"")
+        if new is old and label == before:
             return
         self.changed = True
         self.count += (0 if new is None else new.count) - (0 if old is None else old.count)
         self.kids[nibble] = new
-        if label:
-            self.labels[nibble] = label
-        else:
+        if label != before or new is None or old is None:
+            self.remade = True
             self.labels.pop(nibble, None)
+            if label:
+                self.labels[nibble] = label
+        else:
+            self.touched |= 1 << nibble
 
     def close(self) -> Edge:
+        """Return what became of the branch: in its canonical form, a bucket or nothing where it has become too small."""
+        count, kids, labels, value = self.count, self.kids, self.labels, self.value
         if not self.changed:
             return self.label, self.node
-        if self.count > BUCKET_ENTRIES_MAX and (self.node is not None or self.value is not None):
-            # The common case of `_settle`, without looking for an only child unless some child has gone.
-            kids = self.kids
-            if self.value is not None or kids.count(None) < NIBBLES - 1:
-                return self.label, branch(self.count, kids, self.labels, self.value)
-        return _settle(self.label, self.count, self.kids, self.labels, self.value)
+        if count == 0:
+            return _NOTHING
+        if count <= BUCKET_ENTRIES_MAX:
+            entries = {} if value is None else {self.label: value}
+            for i in range(NIBBLES):
+                kid = self.kid(i)
+                if kid is not None:
+                    entries.update(_all_entries(self.label + bytes((i,)) + labels.get(i, b""), kid))
+            _check_length(max(map(len, entries)))
+            return b"", bucket(entries)
+        if value is None and kids.count(None) == NIBBLES - 1:
+            only = next(i for i in range(NIBBLES) if kids[i] is not None)
+            joined = self.label + bytes((only,)) + labels.get(only, b"")
+            _check_length(len(joined))
+            return joined, self.kid(only)
+        if self.node is None:
+            return self.label, branch(count, kids, labels, value)
+        return self.label, self.node.evolve(count, kids, labels, value, None if self.remade else self.touched)
 
 
 def update(label: bytes, node: Node | None, edits: list[tuple[bytes, bytes | None]]) -> Edge:
     """Fold edits (path, cell or None to delete; sorted, each path once) into what is below an edge."""
     stack: list[tuple[_Open, int]] = []
     low, high, position = 0, len(edits), 0
+    #: The edit that was tried alone last: where that failed, it would further down as well.
+    refused: tuple[bytes, bytes | None] | None = None
     while True:
         # Go down with the edits low … high, whose paths agree up to `position`, until a result is there at once.
         edge: Edge | None = None
@@ -136,7 +182,14 @@ def update(label: bytes, node: Node | None, edits: list[tuple[bytes, bytes | Non
             end = position + common_length(first[position:], last[position:])
             opened = _Open(first[position:end], None, edits, end)
             opened.split(low, high)
-        elif node is None or load(node).entries is not None:
+        elif (
+            high - low == 1
+            and node is not None
+            and edits[low] is not refused
+            and (edge := _update_one(label, node, refused := edits[low], position))
+        ):
+            pass
+        elif node is None or load(node).paths is not None:
             edge, left = _update_bucket(node, edits, low, high, position)
             if edge is None:
                 edits, low, high = left, 0, len(left)
@@ -158,9 +211,46 @@ def update(label: bytes, node: Node | None, edits: list[tuple[bytes, bytes | Non
                 nibble, low, high = opened.groups.pop()
                 stack.append((opened, nibble))
                 edits, position = opened.edits, opened.position + 1
-                label, node = opened.labels.get(nibble, b""), opened.kids[nibble]
+                label, node = opened.labels.get(nibble, b"") if opened.labels else b"", opened.kid(nibble)
                 break
             edge = opened.close()
+
+
+def _update_one(label: bytes, node: Node, edit: tuple[bytes, bytes | None], position: int) -> Edge | None:
+    """Fold one edit into a branch in the usual case: it ends in a bucket, and the shape stays. None in any other."""
+    path, cell = edit
+    top = (label, node)
+    trail: list[tuple[Node, int]] = []
+    while load(node).kids is not None:
+        kids = node.kids
+        assert kids is not None
+        if label:
+            if not path.startswith(label, position):
+                return None
+            position += len(label)
+        if position == len(path):
+            return None
+        nibble = path[position]
+        kid = kids[nibble]
+        if kid is None:
+            return None
+        trail.append((node, nibble))
+        label = node.labels.get(nibble, b"") if node.labels else b""
+        node = node.fetch(nibble) if kid is LATER else kid
+        position += 1
+    new = node.edited(path[position:], cell)
+    if new is node:
+        return top
+    if new is None:
+        return None
+    more = new.count - node.count
+    if trail and trail[-1][0].count + more <= BUCKET_ENTRIES_MAX:
+        return None
+    for node, nibble in reversed(trail):
+        kids = node.kids.copy()  # type: ignore[union-attr]
+        kids[nibble] = new
+        new = node.evolve(node.count + more, kids, node.labels, node.value, 1 << nibble)
+    return top[0], new
 
 
 def _update_bucket(
@@ -171,20 +261,30 @@ def _update_bucket(
     position: int,
 ) -> tuple[Edge | None, list[tuple[bytes, bytes | None]]]:
     """Return the edge that edits make of a bucket, or the entries of the branch that it has to become."""
-    made = {} if node is None else dict(node.entries or {})
+    if node is not None and high - low <= _SINGLY_MAX:
+        # A splice for each is less work than to take the bucket apart.
+        made = node
+        for path, cell in edits[low:high]:
+            next_made = made.edited(path[position:], cell)
+            if next_made is None:
+                break
+            made = next_made
+        else:
+            return (b"", made), []
+    entries = {} if node is None else node.entries()
     changed = False
     for path, cell in edits[low:high]:
         rest = path[position:]
         if cell is None:
-            changed = made.pop(rest, None) is not None or changed
-        elif made.get(rest) != cell:
-            made[rest] = cell
+            changed = entries.pop(rest, None) is not None or changed
+        elif entries.get(rest) != cell:
+            entries[rest] = cell
             changed = True
     if not changed:
         return (b"", node), []
-    if len(made) <= BUCKET_ENTRIES_MAX:
-        return (b"", bucket(made) if made else None), []
-    return None, sorted(made.items())
+    if len(entries) <= BUCKET_ENTRIES_MAX:
+        return (b"", bucket(entries) if entries else None), []
+    return None, sorted(entries.items())
 
 
 def _reach(
@@ -219,7 +319,7 @@ def graft(label: bytes, node: Node | None, prefix: bytes, new: Edge) -> Edge:
     """Put `new` in place of everything at and below `prefix`."""
     stack: list[tuple[_Open, int]] = []
     while True:
-        if node is None or load(node).entries is not None:
+        if node is None or load(node).paths is not None:
             edge = _graft_bucket(node, prefix, new)
             break
         if label.startswith(prefix):
@@ -244,6 +344,15 @@ def graft(label: bytes, node: Node | None, prefix: bytes, new: Edge) -> Edge:
     return _climb(stack, edge)
 
 
+def _check_length(path: int) -> None:
+    """Check that a path of so many nibbles fits into a node, so that whatever is written can be read."""
+    if path > PATH_NIBBLES_MAX:
+        raise LimitExceeded(
+            f"a key would take {path // 2} bytes, over the limit of {PATH_NIBBLES_MAX // 2}; "
+            "a region was mounted in itself, or in regions of regions, too often"
+        )
+
+
 def _under(prefix: bytes, edge: Edge) -> Edge:
     """Return an edge as it stands below a further prefix.
 
@@ -255,24 +364,20 @@ def _under(prefix: bytes, edge: Edge) -> Edge:
         return _NOTHING
     if not prefix:
         return edge
-    few = load(node).entries
-    longest = len(prefix) + (len(label) if few is None else max(map(len, few)))
-    if longest > PATH_NIBBLES_MAX:
-        raise LimitExceeded(
-            f"mounted there, a key would take {longest // 2} bytes, over the limit of {PATH_NIBBLES_MAX // 2}; "
-            "a region was mounted in itself, or in regions of regions, too often"
-        )
-    return (b"", bucket(_prefixed(prefix, few))) if few is not None else (prefix + label, node)
+    few = load(node).kids is None
+    longest = len(prefix) + (max(node.lengths) if few else len(label))
+    _check_length(longest)
+    return (b"", bucket(_prefixed(prefix, node.entries()))) if few else (prefix + label, node)
 
 
 def _graft_bucket(old: Node | None, prefix: bytes, new: Edge) -> Edge:
-    entries = {} if old is None else old.entries or {}
+    entries = {} if old is None else old.entries()
     kept = {path: cell for path, cell in entries.items() if not path.startswith(prefix)}
     label, node = _under(prefix, new)
     if node is not None and node.count > BUCKET_ENTRIES_MAX:
         return update(label, node, sorted(kept.items())) if kept else (label, node)
     if node is not None:
-        kept.update(load(node).entries or {})
+        kept.update(load(node).entries())
     if kept == entries:
         return b"", old
     if len(kept) > BUCKET_ENTRIES_MAX:
@@ -282,10 +387,9 @@ def _graft_bucket(old: Node | None, prefix: bytes, new: Edge) -> Edge:
 
 def extract(label: bytes, node: Node | None, prefix: bytes) -> Edge:
     while node is not None:
-        if load(node).entries is not None:
+        if load(node).paths is not None:
             size = len(prefix)
-            assert node.entries is not None
-            found = {path[size:]: cell for path, cell in node.entries.items() if path.startswith(prefix)}
+            found = {path[size:]: cell for path, cell in node.entries().items() if path.startswith(prefix)}
             if len(found) == node.count and not size:
                 return b"", node
             return (b"", bucket(found)) if found else _NOTHING
@@ -306,9 +410,8 @@ def cut(label: bytes, node: Node | None, bound: bytes, keep_high: bool) -> Edge:
         if node is None:
             edge = _NOTHING
             break
-        if load(node).entries is not None:
-            assert node.entries is not None
-            kept = {path: cell for path, cell in node.entries.items() if (path >= bound) is keep_high}
+        if load(node).paths is not None:
+            kept = {path: cell for path, cell in node.entries().items() if (path >= bound) is keep_high}
             edge = (b"", node) if len(kept) == node.count else (b"", bucket(kept)) if kept else _NOTHING
             break
         if not bound.startswith(label) or len(bound) == len(label):
@@ -316,8 +419,8 @@ def cut(label: bytes, node: Node | None, bound: bytes, keep_high: bool) -> Edge:
             break
         nibble = bound[len(label)]
         opened = _Open(label, node, [], 0)
-        if keep_high and opened.value is not None:
-            opened.value, opened.count, opened.changed = None, opened.count - 1, True
+        if keep_high:
+            opened.give(None)
         for i in range(nibble) if keep_high else range(nibble + 1, NIBBLES):
             opened.take(i, _NOTHING)
         stack.append((opened, nibble))
@@ -337,7 +440,7 @@ def join(one: Edge, other: Edge) -> Edge:
         if load(node).kids is None or load(node_b).kids is None:
             few, many = (one, other) if load(node).kids is None else (other, one)
             assert few[1] is not None
-            edge = update(*many, sorted((few[1].entries or {}).items()))
+            edge = update(*many, list(few[1].entries().items()))
             break
         shared = common_length(label, label_b)
         if shared == len(label):
@@ -351,7 +454,7 @@ def join(one: Edge, other: Edge) -> Edge:
                 other = kid_of(node_b, nibble)
             else:
                 other = (label_b[shared + 1 :], node_b)
-            one = (opened.labels.get(nibble, b""), opened.kids[nibble])
+            one = (opened.labels.get(nibble, b""), opened.kid(nibble))
         elif shared == len(label_b):
             opened, nibble = _Open(label_b, node_b, [], 0), label[shared]
             one, other = (label[shared + 1 :], node), kid_of(node_b, nibble)

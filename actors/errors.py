@@ -5,6 +5,7 @@
     │   ├── ValueRefused              a value that has no place in a heap
     │   ├── KeyRefused                a key that has no place in a heap
     │   ├── MissingKey                no such key in that heap (also a KeyError)
+    │   │   └── EmptyRegion           no first or last key in that region (in actors.region)
     │   ├── NoSuchChild               GET, status or drop of a child that does not exist
     │   ├── CallRefused               a system call that the contract does not allow there
     │   ├── ForeignAwait              an await on something that is not a system call
@@ -15,8 +16,10 @@
     ├── BlockFailed                   the root trapped: the block was not made, the head stays
     ├── ReplayDiverged                a program did not do again what its journal says it did
     ├── VerifyFailed                  a block, executed again, gave another result
+    ├── ProofRefused                  bytes that prove nothing, or not what was asked, or not under that state root
     ├── BlockUnknown                  no such block is kept
     ├── CodecError                    bytes that are not a canonical encoding
+    │   └── StreamRefused             an export that is damaged, cut off or forged (in runtime.transfer)
     ├── InputError                    the caller's input: a file, a line, an argument
     └── StoreError                    the store
         ├── StoreBusy                 another process (or runtime) has it open
@@ -221,6 +224,12 @@ class VerifyFailed(LockstepError):
 
     def __str__(self) -> str:
         return f"block {self.number}, process {self.path}, {self.key}: expected {self.expected}, got {self.got}. {self.hint}"
+
+
+class ProofRefused(LockstepError, ValueError):
+    """A proof that is none: damaged, forged, of another state, or about something else than what was asked."""
+
+    code = "proof-refused"
 
 
 class BlockUnknown(LockstepError, LookupError):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.errors import MissingKey, ProgramError
+from actors.errors import LimitExceeded, MissingKey, ProgramError
 from actors.keys import Key, encode_key, path_text, show_key
-from actors.memory import Formed, Memory, named_error, slot_at, to_slot
+from actors.memory import Formed, Memory, named_error, placed_error, slot_at, to_slot
 from actors.region import OrderedMap, Region, View
 from actors.values import ABSENT
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from actors.keys import Path
+    from actors.memory import Slot
     from actors.tree import Tree
 
 
@@ -71,12 +72,29 @@ class Heap(OrderedMap):
         """
         form = encode_key(key)
         if type(value) is View:
-            self._memory.mount(form, value.tree)
+            self._mount(key, form, value)
             return
         try:
-            self._memory.writes[form] = to_slot(value)
+            slot = to_slot(value)
         except ProgramError as error:
             raise named_error(key, error) from None
+        memory = self._memory
+        if len(memory.writes) < memory.room:
+            memory.writes[form] = slot
+        else:
+            self._write({form: slot})
+
+    def _write(self, slots: dict[bytes, Slot]) -> None:
+        try:
+            self._memory.write(slots)
+        except LimitExceeded as error:
+            raise placed_error(self._place(), error) from None
+
+    def _mount(self, key: Key, form: bytes, view: View) -> None:
+        try:
+            self._memory.mount(form, view.tree)
+        except LimitExceeded as error:
+            raise placed_error(self._place(), named_error(key, error)) from None
 
     def __delitem__(self, key: Key) -> None:
         """Delete a key (that key alone: `clear` takes a region). Raises MissingKey."""
@@ -85,23 +103,30 @@ class Heap(OrderedMap):
             raise MissingKey(self._place(), show_key(key))
         self._memory.writes[form] = ABSENT
 
-    def clear(self, region: Region | Key = ()) -> None:
+    def clear(self, region: Region | Key = (), low: Key | None = None, high: Key | None = None) -> None:
         """Delete all keys of a region, or of the whole heap. O(depth), whatever its size."""
-        named = Region.of(region)
+        named = Region.of(region, low, high)
         self._memory.clear(encode_key(named.prefix), *named.bounds())
 
     def update(self, values: Mapping[Key, Any] | Iterable[tuple[Key, Any]] = (), /, **more: Any) -> None:
-        """Set many keys; all are checked before the first is set."""
+        """Set many keys; all are checked before the first is set.
+
+        Raises:
+            ValueRefused, KeyRefused, LimitExceeded: the heap is as it was.
+        """
         pairs = values.items() if hasattr(values, "items") else values
-        checked = [(key, value, _check(key, value)) for key, value in (*pairs, *more.items())]
+        checked = [(key, encode_key(key), _slot_or_view(key, value)) for key, value in (*pairs, *more.items())]
+        if not any(type(slot) is View for _, _, slot in checked):
+            self._write({form: slot for _, form, slot in checked})
+            return
         memory = self._memory
         before = memory.copy()
         try:
-            for key, value, slot in checked:
-                if type(value) is View:
-                    self[key] = value
+            for key, form, slot in checked:
+                if type(slot) is View:
+                    self._mount(key, form, slot)
                 else:
-                    memory.writes[encode_key(key)] = slot
+                    self._write({form: slot})
         except ProgramError:
             memory.become(before)
             raise
@@ -124,6 +149,5 @@ class Heap(OrderedMap):
         return f"<Heap of {self._place()}, {len(self)} entries>"
 
 
-def _check(key: Any, value: Any) -> Any:
-    encode_key(key)
-    return None if type(value) is View else slot_at(key, value)
+def _slot_or_view(key: Key, value: Any) -> Slot | View:
+    return value if type(value) is View else slot_at(key, value)

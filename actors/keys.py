@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from typing import Final, TypeAlias
 
-from actors.errors import CodecError, KeyRefused, LimitExceeded
+from actors.errors import CodecError, InputError, KeyRefused, LimitExceeded
 from actors.limits import KEY_BYTES_MAX, KEY_ELEMENTS_MAX, KEY_INT_BYTES_MAX
 
 Element: TypeAlias = str | int | bytes
@@ -64,7 +64,10 @@ def encode_key(key: object) -> bytes:
         return form
     if type(key) is tuple:
         if len(key) > KEY_ELEMENTS_MAX:
-            raise LimitExceeded(f"a key of {len(key)} elements is over the limit of {KEY_ELEMENTS_MAX}")
+            raise LimitExceeded(
+                f"a key of {len(key)} elements is over the limit of {KEY_ELEMENTS_MAX}; "
+                "put several of them into one, or into the value"
+            )
         return _bounded(b"".join([_element(element, key) for element in key]), key)
     return _bounded(_element(key, key), key)
 
@@ -110,7 +113,10 @@ def _int(number: int) -> bytes:
         return b"\x14"
     size = (abs(number).bit_length() + 7) // 8
     if size > KEY_INT_BYTES_MAX:
-        raise LimitExceeded(f"an int in a key takes {size} bytes, over the limit of {KEY_INT_BYTES_MAX}")
+        raise LimitExceeded(
+            f"an int in a key takes {size} bytes, over the limit of {KEY_INT_BYTES_MAX}; "
+            "keep a digest of it in the key and the rest in the value"
+        )
     body = (number if number > 0 else number + (1 << 8 * size) - 1).to_bytes(size, "big")
     if size <= _INT_PLAIN_BYTES_MAX:
         return bytes((_ZERO + size if number > 0 else _ZERO - size,)) + body
@@ -233,3 +239,35 @@ def path_text(path: Path) -> str:
 
 def _name_text(name: str) -> str:
     return name if _PLAIN_NAME.fullmatch(name) else ascii(name)
+
+
+def parse_path(text: str | Path) -> Path:
+    """Return a path from its printed form: `/shards/3` is ("shards", 3), and `/'3'` is ("3",).
+
+    Raises:
+        InputError: that is no path.
+    """
+    if not isinstance(text, str):
+        return tuple(text)
+    if not text.startswith("/"):
+        raise InputError(f"{text!r} is no path; a path begins with /, the root: /shards/3")
+    names: list[Name] = []
+    for part in _parts(text):
+        quoted = len(part) >= 2 and part[0] == part[-1] == "'"
+        if quoted:
+            names.append(part[1:-1])
+        else:
+            names.append(int(part) if part.removeprefix("-").isdecimal() else part)
+    return tuple(names)
+
+
+def _parts(text: str) -> list[str]:
+    parts, quoted = [""], False
+    for char in text[1:]:
+        if char == "'":
+            quoted = not quoted
+        if char == "/" and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [] if parts == [""] else parts

@@ -9,6 +9,9 @@ the memory is *folded*: at a commit, before a region is taken out or mounted, an
 
 Invariant: where `kept` is not empty, `tree` is `snap`. So both lines above hold at all times.
 
+A heap never has more than `HEAP_ENTRIES_MAX` entries, also while they are spread over these layers: `room` says how many
+writes are sure to fit, and whoever writes more than that asks `write`, which counts exactly and refuses the whole.
+
 A *slot* is what stands for a value here: the value itself where it is a small scalar, else a `Formed`, which carries
 the encoding beside it, so that whatever the encoding refuses is refused where the program writes it; `ABSENT` where the
 key is not there.
@@ -22,10 +25,10 @@ from actors.errors import LimitExceeded, ProgramError
 from actors.keys import show_key
 from actors.limits import BUCKET_ENTRIES_MAX, HEAP_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
 from actors.tree import EMPTY, Tree
-from actors.values import ABSENT, decode, encode, freeze
+from actors.values import ABSENT, decode, encode, encode_plain, freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _UNSEEN: Final = object()
 #: Stands for every dict of a memory that has nothing in it; never written to. Idle processes are many.
@@ -70,6 +73,14 @@ def to_slot(value: Any) -> Slot:
             return value
     elif kind in _FLAT or (kind is bytes and len(value) < _SCALAR_SIZE_MAX):
         return value
+    elif kind is tuple:
+        data = encode_plain(value)
+        if data is not None:
+            return Formed(data, value)
+    elif kind is list:
+        data = encode_plain(value, lists=True)
+        if data is not None:
+            return Formed(data)
     frozen = freeze(value)
     # A map's or set's order, and what a codec makes, follow from how they were made. So what is read is always what was
     # decoded: whether a value still is in the working set depends on the machine, and no program may see it.
@@ -87,6 +98,11 @@ def slot_at(key: object, value: object) -> Slot:
 def named_error(key: object, error: ProgramError) -> ProgramError:
     """Return an error about a value again, with the key that it was to stand under."""
     return type(error)(f"under the key {show_key(key)}: {error}")
+
+
+def placed_error(place: str, error: ProgramError) -> ProgramError:
+    """Return an error about a heap again, with the path of the process whose heap it is."""
+    return type(error)(f"{place}: {error}")
 
 
 def value_of(slot: Slot) -> Any:
@@ -109,7 +125,7 @@ def same_slot(one: Slot, other: Slot) -> bool:
 class Memory:
     """The heap of one process with its last snapshot. The module's docstring has the rules."""
 
-    __slots__ = ("cache", "kept", "snap", "tree", "writes")
+    __slots__ = ("cache", "kept", "room", "snap", "tree", "writes")
 
     def __init__(self, tree: Tree = EMPTY, snap: Tree | None = None) -> None:
         self.tree = tree
@@ -121,6 +137,9 @@ class Memory:
         self.writes: dict[bytes, Slot] = {}
         #: Read from `tree`.
         self.cache: dict[bytes, Slot] = _NONE
+        #: How many entries `writes` may have before it has to be counted whether the heap is full: the limit less the
+        #: entries of `tree` and of `kept`, or fewer.
+        self.room = HEAP_ENTRIES_MAX if tree.node is None else HEAP_ENTRIES_MAX - tree.node.count
 
     def read(self, key: bytes) -> Slot:
         """Return the slot of an encoded key."""
@@ -147,11 +166,28 @@ class Memory:
             self.snap = self.tree = self.snap.update(_forms(self.kept))
             self._remember(self.kept)
             self.kept = _NONE
+            self.room = HEAP_ENTRIES_MAX - len(self.tree)
         if self.writes:
             self.tree = self.tree.update(_forms(self.writes))
             self._remember(self.writes)
             self.writes = {}
+            self.room = HEAP_ENTRIES_MAX - len(self.tree)
         return self.tree
+
+    def write(self, slots: Mapping[bytes, Slot]) -> None:
+        """Write many slots.
+
+        Raises:
+            LimitExceeded: the heap would have too many entries; none was written.
+        """
+        if len(self.writes) + len(slots) > self.room:
+            tree = self.fold()
+            count = len(tree)
+            for key, slot in slots.items():
+                count += (slot is not ABSENT) - (tree.cell(key) is not None)
+            if count > HEAP_ENTRIES_MAX:
+                raise _too_many(count)
+        self.writes.update(slots)
 
     def few(self) -> list[tuple[bytes, bytes | None, bytes | None]] | None:
         """Return (key, encoded value now, encoded value at the snapshot) of a heap that is no more than a few writes.
@@ -177,12 +213,17 @@ class Memory:
             self.cache = dict(slots)
 
     def mount(self, prefix: bytes, tree: Tree) -> None:
-        """Put `tree` in place of everything at and below an encoded prefix, by reference."""
+        """Put `tree` in place of everything at and below an encoded prefix, by reference.
+
+        Raises:
+            LimitExceeded: the heap would have too many entries, or too long a key; it is as it was.
+        """
         made = self.fold().graft(prefix, tree)
         if len(made) > HEAP_ENTRIES_MAX:
-            raise LimitExceeded(f"the heap would have {len(made)} entries, over the limit of {HEAP_ENTRIES_MAX}")
+            raise _too_many(len(made))
         self.tree = made
         self.cache = _NONE
+        self.room = HEAP_ENTRIES_MAX - len(made)
 
     def clear(self, prefix: bytes, low: bytes | None, high: bytes | None) -> None:
         """Remove a region: what begins with `prefix` and, behind it, lies in low <= key < high."""
@@ -198,16 +239,18 @@ class Memory:
         memory = Memory(self.tree, self.snap)
         memory.kept = dict(self.kept)
         memory.writes = dict(self.writes)
+        memory.room = self.room
         return memory
 
     def become(self, other: Memory) -> None:
         """Take over the content of another memory, which nobody uses any more."""
-        self.tree, self.snap, self.kept, self.writes, self.cache = (
+        self.tree, self.snap, self.kept, self.writes, self.cache, self.room = (
             other.tree,
             other.snap,
             other.kept,
             other.writes,
             other.cache,
+            other.room,
         )
 
     # --- snapshots ---
@@ -221,6 +264,7 @@ class Memory:
                 self.kept.update(writes)
             else:
                 self.kept = writes
+            self.room -= len(writes)
             self.writes = {}
 
     def snapshot(self) -> Tree:
@@ -229,6 +273,7 @@ class Memory:
             self.snap = self.tree = self.snap.update(_forms(self.kept))
             self._remember(self.kept)
             self.kept = _NONE
+            self.room = HEAP_ENTRIES_MAX - len(self.tree)
         return self.snap
 
     def revert(self) -> None:
@@ -237,6 +282,7 @@ class Memory:
         if self.tree is not self.snap:
             self.tree = self.snap
             self.cache = _NONE
+            self.room = HEAP_ENTRIES_MAX - len(self.tree)
 
     def changed(self) -> list[tuple[bytes, Slot, Slot]] | None:
         """Return (key, slot at the snapshot, slot now) of what may differ, by key, where the working set knows it.
@@ -249,6 +295,13 @@ class Memory:
         return [
             (key, kept[key] if key in kept else self._read_tree(key), self.writes[key]) for key in sorted(self.writes)
         ]
+
+
+def _too_many(count: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"the heap would have {count} entries, over the limit of {HEAP_ENTRIES_MAX}; "
+        "delete what is not needed, or keep a part of it in the heap of a child"
+    )
 
 
 def _forms(slots: dict[bytes, Slot]) -> Iterable[tuple[bytes, bytes | None]]:

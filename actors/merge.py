@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actors.errors import CallRefused, ProgramError
+from actors.errors import CallRefused, LimitExceeded, ProgramError
 from actors.keys import Key, decode_key, encode_key, plain, show_key
-from actors.memory import Memory, Slot, same_slot, to_slot, value_of
+from actors.memory import Memory, Slot, placed_error, same_slot, to_slot, value_of
 from actors.region import Region
 from actors.values import ABSENT, show
 
@@ -96,13 +96,14 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
 
     Raises:
         MergeConflict: with every key that nothing settles; the memory is as it was.
+        LimitExceeded: the heap would have too many entries; the memory is as it was.
     """
-    decided: list[tuple[bytes, Slot]] = []
+    decided: dict[bytes, Slot] = {}
     conflicts: list[tuple[Any, Any, Any, Any]] = []
     for form, base, theirs in changes.slots():
         ours = memory.read(form)
         if same_slot(ours, base):
-            decided.append((form, theirs))
+            decided[form] = theirs
             continue
         key = plain(decode_key(form))
         values = value_of(base), value_of(ours), value_of(theirs)
@@ -111,10 +112,13 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
             conflicts.append((key, *values))
         else:
             settled = resolver(*values)
-            decided.append((form, ABSENT if settled is ABSENT else to_slot(settled)))
+            decided[form] = ABSENT if settled is ABSENT else to_slot(settled)
     if conflicts:
         raise MergeConflict(place, conflicts)
-    memory.writes.update(decided)
+    try:
+        memory.write(decided)
+    except LimitExceeded as error:
+        raise placed_error(f"merge into {place}", error) from None
 
 
 def _resolver(resolve: Resolve, form: bytes, key: Key) -> Resolver | None:

@@ -1,72 +1,78 @@
-"""The nodes of the heap's tree: what one holds, its bytes, its digest, and how it comes from a store when it is needed.
+"""The nodes of the heap's tree: what one holds, its hashed form, and its digest. (Their records: `actors.records`.)
 
 The tree is a Patricia trie of radix 16 over the nibbles of the key bytes. A subtree of at most `BUCKET_ENTRIES_MAX`
 entries is one bucket node; a larger one is a branch at the longest prefix that all its keys share. So the shape
 follows from the entries alone, in whatever order they came. What stands between a branch and its child (the child's
 *label*) is kept on the branch's side: a node knows nothing of where it stands, and one node can stand in many places.
 
-A *path* is a key as nibbles, one byte each (0 … 15): indexing and slicing are then single operations of the
-interpreter. A *cell* is an encoded value as it stands in a node: framed by its length where it is short, by its length
-and digest where it has a node of its own (a *blob*).
+A *path* is a key as nibbles, one byte each (0 … 15): indexing and slicing are then single operations of the interpreter.
 
-Hashed form, format 1 (`n` is a LEB128 number; `nibbles` are packed two a byte, first high, a last odd one padded by 0):
+Hashed form, format 2 (`n` is a LEB128 number; `u16`, `u48` are big-endian; `nibbles` are packed two a byte, first high,
+a last odd one padded by 0; a digest is a SHA-256):
 
-    cell     n            n = 2 * size,     then size bytes of the encoded value    (size <= INLINE_BYTES_MAX)
-             n            n = 2 * size + 1, then the SHA-256 of the encoded value   (size >  INLINE_BYTES_MAX)
     bucket   00 n         number of entries, 1 … BUCKET_ENTRIES_MAX, by ascending path
              n …          the length of each one's path below this node, in nibbles
              nibbles      these paths, joined
-             cell …       the values
-    branch   01           without a value of its own; 02 with one: the key that ends here
-             cell         the own value, where there is one
-             2 bytes      which children there are, bit i for nibble i
-             2 bytes      which of them have a label
-             n nibbles …  each of those labels: its length, its nibbles
-             n digest …   each child: the number of entries below it, its SHA-256
+             digest …     of each one's encoded value
+    branch   01           without a value of its own; 02 with one: that of the key that ends here
+             u16          which children there are, bit i for nibble i
+             u16          which of them have a label
+             slot …       each child: u48 the number of entries below it, its digest
+             n nibbles …  each label: its length, its nibbles
+             digest       of the own value, where there is one
     root     03 n         a whole heap, n entries in it
              n nibbles    the label of the top node
              digest       of the top node; absent, with the label, where n is 0
 
-A node's digest is the SHA-256 of its hashed form, a heap's digest that of its root form. Its stored record is the
-hashed form and behind it one LEB128 number for each child (branch) or blob (own value, bucket), in order: where that
-node is in the store. Those numbers depend on history, so they are not hashed.
+A node's digest is that of its hashed form, a heap's digest that of its root form.
+
+Why so: values are hashed one by one, so that a proof need not tell those beside it and a bucket of many is hashed after
+a change of one at the cost of its digests. All that stands in a row in a form is of one width there, so that a change
+is one splice of bytes: nodes keep their forms, a bucket's entries are never unpacked for one of them, and a child that
+nobody asked for is nothing but its slot. Every object less is a cache line less to wait for, which at a million entries
+is what costs.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from operator import ge
+from struct import Struct
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from actors.errors import CodecError, StoreDamaged, StoreError
-from actors.limits import (
-    BUCKET_ENTRIES_MAX,
-    INLINE_BYTES_MAX,
-    KEY_BYTES_MAX,
-    NODE_BYTES_MAX,
-    PROCESS_DEPTH_MAX,
-    VALUE_BYTES_MAX,
-)
+from actors.cells import DIGEST_BYTES, Blob, cell_digest
+from actors.errors import CodecError, LimitExceeded
+from actors.limits import BUCKET_ENTRIES_MAX, KEY_BYTES_MAX, PROCESS_DEPTH_MAX
 from actors.wire import Cursor, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from actors.cells import NodeSource
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 NIBBLES: Final = 16
 
-_BUCKET: Final = b"\x00"
-_BRANCH: Final = b"\x01"
-_BRANCH_WITH_VALUE: Final = b"\x02"
-_ROOT: Final = b"\x03"
-_DIGEST_BYTES: Final = 32
+BUCKET: Final = 0
+BRANCH: Final = 1
+BRANCH_WITH_VALUE: Final = 2
+ROOT: Final = 3
+COUNT_BYTES: Final = 6
+_COUNT_MAX: Final = 2 ** (8 * COUNT_BYTES) - 1
+SLOT_BYTES: Final = COUNT_BYTES + DIGEST_BYTES
+#: Where a branch's slots begin: behind its tag and the two sets of nibbles.
+SLOTS_AT: Final = 5
+LINK_BYTES: Final = 6
+_NO_LINK: Final = bytes(LINK_BYTES)
 #: The longest label of a child, or path in a bucket: room for the longest key below the deepest process.
 PATH_NIBBLES_MAX: Final = 2 * KEY_BYTES_MAX * (PROCESS_DEPTH_MAX + 2)
-_COUNT_MAX: Final = 2**62
-_NUMBER_MAX: Final = 2**62
 
 _TO_NIBBLES: Final = bytes.maketrans(b"0123456789abcdef", bytes(range(16)))
 _TO_HEX: Final = bytes.maketrans(bytes(range(16)), b"0123456789abcdef")
-_LENGTHS: Final = tuple(bytes((n,)) for n in range(128))
+#: Reads the counts of so many slots, two numbers each: its upper two bytes, its lower four.
+_COUNTS: Final = tuple(Struct(">" + "HI32x" * size) for size in range(NIBBLES + 1))
+#: Reads and writes where the cells of so many entries end.
+ENDS: Final = tuple(Struct(f">{size}H") for size in range(BUCKET_ENTRIES_MAX + 1))
 
 
 def to_path(key: bytes) -> bytes:
@@ -92,346 +98,511 @@ def _unpack(cursor: Cursor, length: int) -> bytes:
     return path
 
 
-class NodeSource(Protocol):
-    """Where stored nodes come from."""
-
-    def read_node(self, number: int) -> bytes:
-        """Return the record of node `number`. Raises StoreDamaged when there is none."""
-        ...
+def rank(bits: int, nibble: int) -> int:
+    """Return which of a branch's children, 0 for the first, the one at a nibble is."""
+    return (bits & ((1 << nibble) - 1)).bit_count()
 
 
-#: Damage that was come upon. A program may catch what a read of its heap raises, but must not go on from there: whoever
-#: steps programs looks here behind every step, and clears it.
-damage: Final[list[StoreError]] = []
+@lru_cache(maxsize=8192)
+def nibbles_of(some: int) -> tuple[int, ...]:
+    """Return the nibbles of a set of them, bit i for nibble i."""
+    return tuple([i for i in range(NIBBLES) if some >> i & 1])
 
 
-def _read(source: NodeSource, number: int) -> bytes:
-    try:
-        return source.read_node(number)
-    except StoreError as error:
-        damage.append(error)
-        raise
-
-
-def _damaged(source: NodeSource, number: int, what: str) -> StoreDamaged:
-    place = getattr(source, "place", "the store")
-    error = StoreDamaged(f"{place} is damaged: node {number}: {what}; restore it from a backup")
-    damage.append(error)
-    return error
-
-
-class Blob(bytes):
-    """The cell of a value that stands in a node of its own. As bytes it is the cell's frame: size and digest."""
-
-    #: The encoded value, or None while it is only in the store.
-    data: bytes | None
-    #: Where it is in the store; None until it was written.
-    number: int | None
-    source: NodeSource | None
-
-    @staticmethod
-    def of(data: bytes) -> Blob:
-        """Return the cell for an encoded value that is too large to stand inline."""
-        blob = Blob(varint(2 * len(data) + 1) + sha256(data).digest())
-        blob.data = data
-        blob.number = None
-        blob.source = None
-        return blob
-
-    def load(self) -> bytes:
-        """Return the encoded value, from the store if need be, checked against the digest. It is not kept."""
-        if self.data is not None:
-            return self.data
-        assert self.source is not None and self.number is not None
-        data = _read(self.source, self.number)
-        if sha256(data).digest() != self[-_DIGEST_BYTES:]:
-            raise _damaged(self.source, self.number, "a value's bytes do not have its digest")
-        return data
-
-
-def to_cell(data: bytes) -> bytes:
-    """Return the cell of an encoded value."""
-    size = len(data)
-    if size < 64:
-        return _LENGTHS[2 * size] + data
-    if size <= INLINE_BYTES_MAX:
-        return varint(2 * size) + data
-    return Blob.of(data)
-
-
-def from_cell(cell: bytes) -> bytes:
-    """Return the encoded value of a cell."""
-    if cell[0] < 128 and not cell[0] & 1:
-        return cell[1:]
-    if type(cell) is Blob:
-        return cell.load()
-    return cell[2:]
-
-
-def _read_cell(cursor: Cursor) -> bytes:
-    begin = cursor.position
-    number = cursor.varint(2 * VALUE_BYTES_MAX + 1)
-    size = number >> 1
-    if number & 1:
-        if size <= INLINE_BYTES_MAX:
-            raise cursor.refuse("a short value stands outside its node, just before")
-        cursor.take(_DIGEST_BYTES)
-        blob = Blob(cursor.data[begin : cursor.position])
-        blob.data = blob.number = blob.source = None
-        return blob
-    if size > INLINE_BYTES_MAX:
-        raise cursor.refuse("a long value stands inside its node, just before")
-    if size == 0:
-        raise cursor.refuse("a value has no bytes, just before")
-    cursor.take(size)
-    return cursor.data[begin : cursor.position]
+@lru_cache(maxsize=8192)
+def places(bits: int, some: int) -> tuple[tuple[int, int, int], ...]:
+    """Return (nibble, where its slot begins in the form, where its number begins in the links) of some children."""
+    return tuple([(i, SLOTS_AT + SLOT_BYTES * rank(bits, i), LINK_BYTES * rank(bits, i)) for i in nibbles_of(some)])
 
 
 class Node:
     """A bucket, a branch, or a stub of either whose content is still in the store. Never changed but by loading.
 
-    #: Invariant: a bucket has `entries` alone, a branch `kids` and `labels`, a stub neither; `check` holds all of them.
+    Invariant: a bucket has `paths`, a branch `kids`, a stub neither; `check` holds all of it. A child that is `LATER`
+    stands in `form` and `links`, which are true of it even where they are not of its siblings.
     """
 
-    __slots__ = ("count", "digest", "entries", "kids", "labels", "number", "ref", "source", "value")
+    __slots__ = (
+        "base",
+        "blobs",
+        "cells",
+        "count",
+        "digest",
+        "ends",
+        "form",
+        "kids",
+        "labels",
+        "lengths",
+        "links",
+        "number",
+        "patched",
+        "paths",
+        "source",
+        "unsaved",
+        "unsealed",
+        "value",
+    )
 
     #: How many entries are below, the own value included.
     count: int
-    #: A bucket's cells by path below it; None in a branch or a stub.
-    entries: dict[bytes, bytes] | None
+    #: None until it is asked for.
+    digest: bytes | None
+    #: The hashed form: of a branch true but for the children in `unsealed`; None where it was never made.
+    form: bytes | None
+    #: Where it is in the store; None until it was written.
+    number: int | None
+    source: NodeSource | None
+    #: The record that the next one may be a patch of, or 0; and the entries or children in which it will differ from it.
+    base: int
+    patched: int
+
+    #: A bucket's paths, ascending and joined, with their lengths. None in a branch or a stub.
+    paths: bytes | None
+    lengths: tuple[int, ...]
+    #: A bucket's cells, joined, with the end of each, u16. A blob takes no bytes there, it is in `blobs` by its path.
+    cells: bytes
+    ends: bytes
+    blobs: dict[bytes, Blob]
+
     #: A branch's children by nibble; None in a bucket or a stub.
     kids: list[Node | None] | None
     #: A branch's children's labels by nibble, the empty ones left out.
     labels: dict[int, bytes]
     #: A branch's own cell: that of the key which ends here.
     value: bytes | None
-    #: None until it is asked for.
-    digest: bytes | None
-    #: What the parent's hashed form has of this node; None until the digest is known.
-    ref: bytes | None
-    #: Where it is in the store; None until it was written.
-    number: int | None
-    source: NodeSource | None
+    #: Those children whose slots in `form` are out of date, bit i for nibble i; None: more than slots is. 0 where `digest`
+    #: is known.
+    unsealed: int | None
+    #: The numbers of a branch's children as its record has them, true but for the children in `unsaved`.
+    links: bytes | None
+    #: Those children whose `links` are out of date; None: all that are at hand. 0 where `number` is known.
+    unsaved: int | None
 
-    def __init__(
-        self,
-        count: int,
-        entries: dict[bytes, bytes] | None,
-        kids: list[Node | None] | None,
-        labels: dict[int, bytes],
-        value: bytes | None,
-    ) -> None:
+    def __init__(self, count: int) -> None:
         self.count = count
-        self.entries = entries
-        self.kids = kids
-        self.labels = labels
-        self.value = value
-        self.digest = None
-        self.ref = None
-        self.number = None
-        self.source = None
+        self.digest = self.form = self.number = self.source = self.paths = self.kids = self.value = None
+        self.unsealed = self.links = self.unsaved = None
+        self.base = self.patched = 0
+        self.labels = _NO_LABELS
+        self.blobs = _NO_BLOBS
 
     @staticmethod
     def stub(count: int, digest: bytes, number: int, source: NodeSource) -> Node:
         """Return a node of which only this is known; its content is read when it is first needed."""
-        node = Node(count, None, None, _NO_LABELS, None)
+        node = Node(count)
         node.digest = digest
-        node.ref = varint(count) + digest
         node.number = number
         node.source = source
         return node
 
-    def load(self) -> None:
-        """Bring in the content of a stub.
+    # --- buckets ---
 
-        Raises:
-            StoreDamaged: it is not there, or not what the parent's digest says.
+    def _index(self, path: bytes) -> int:
+        """Return which entry has a path, or -1."""
+        paths, lengths, width = self.paths, self.lengths, len(path)
+        assert paths is not None
+        if width == 0:
+            return 0 if lengths[0] == 0 else -1
+        if lengths.count(width) == len(lengths):
+            at = paths.find(path)
+            while at >= 0 and at % width:
+                at = paths.find(path, at + 1)
+            return at // width
+        at = 0
+        for i, length in enumerate(lengths):
+            if length == width and paths.startswith(path, at):
+                return i
+            at += length
+        return -1
+
+    def find(self, path: bytes) -> bytes | None:
+        """Return the cell of one of a bucket's entries, or None."""
+        i = self._index(path)
+        if i < 0:
+            return None
+        ends = self.ends
+        end = ends[2 * i] << 8 | ends[2 * i + 1]
+        begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+        return self.cells[begin:end] if begin < end else self.blobs[path]
+
+    def entries(self) -> dict[bytes, bytes]:
+        """Return a bucket's cells by path, ascending."""
+        entries, cells, blobs, begin = {}, self.cells, self.blobs, 0
+        ends = ENDS[self.count].unpack(self.ends)
+        for path, end in zip(self.path_list(), ends, strict=True):
+            entries[path] = cells[begin:end] if begin < end else blobs[path]
+            begin = end
+        return entries
+
+    def path_list(self) -> list[bytes]:
+        """Return a bucket's paths, ascending."""
+        found, begin, paths = [], 0, self.paths
+        assert paths is not None
+        for length in self.lengths:
+            found.append(paths[begin : begin + length])
+            begin += length
+        return found
+
+    def edited(self, path: bytes, cell: bytes | None) -> Node | None:
+        """Return the bucket with one entry set, or deleted; itself where that changes nothing; None where it cannot be.
+
+        It cannot where it would have no entries, or too many.
         """
-        assert self.source is not None and self.number is not None
-        record = _read(self.source, self.number)
-        try:
-            self._decode(record, self.source)
-        except CodecError as error:
-            raise _damaged(self.source, self.number, str(error)) from error
+        i = self._index(path)
+        if i >= 0:
+            return self._dropped(i, path) if cell is None else self._replaced(i, path, cell)
+        if cell is None:
+            return self
+        return None if self.count == BUCKET_ENTRIES_MAX else self._inserted(path, cell)
 
-    # --- bytes ---
+    def _replaced(self, i: int, path: bytes, cell: bytes) -> Node:
+        ends = self.ends
+        end = ends[2 * i] << 8 | ends[2 * i + 1]
+        begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+        old = self.cells[begin:end] if begin < end else self.blobs[path]
+        if old == cell:
+            return self
+        blobs = self.blobs
+        inline = b"" if type(cell) is Blob else cell
+        if inline is not cell or begin == end:
+            blobs = {at: blob for at, blob in blobs.items() if at != path}
+            if inline is not cell:
+                blobs[path] = cell  # type: ignore[assignment]
+        node = Node(self.count)
+        node.paths, node.lengths = self.paths, self.lengths
+        node.cells = self.cells[:begin] + inline + self.cells[end:]
+        node.ends = ends if len(inline) == end - begin else _moved_ends(ends, i, len(inline) - (end - begin))
+        node.blobs = blobs
+        form = self.form
+        if form is not None:
+            at = len(form) - DIGEST_BYTES * (self.count - i)
+            node.form = form[:at] + cell_digest(cell) + form[at + DIGEST_BYTES :]
+        node.base, node.patched = self.base, self.patched | 1 << i
+        return node
 
-    def form(self) -> bytes:
-        """Return the hashed form. The children's digests must be known."""
-        entries = self.entries
-        if entries is not None:
-            order = sorted(entries)
-            lengths = list(map(len, order))
-            return b"".join(
-                (
-                    _BUCKET,
-                    _LENGTHS[len(order)],
-                    bytes(lengths) if max(lengths) < 128 else b"".join(map(varint, lengths)),
-                    _pack(b"".join(order)),
-                    *[entries[path] for path in order],
-                )
-            )
-        kids = self.kids
-        assert kids is not None
-        bits = 0xFFFF if None not in kids else sum([1 << i for i, kid in enumerate(kids) if kid is not None])
-        labels = self.labels
-        parts = [_BRANCH] if self.value is None else [_BRANCH_WITH_VALUE, self.value]
-        parts.append(bits.to_bytes(2, "big"))
-        if labels:
-            parts.append(sum([1 << i for i in labels]).to_bytes(2, "big"))
-            for i in sorted(labels):
-                parts += (varint(len(labels[i])), _pack(labels[i]))
+    def _inserted(self, path: bytes, cell: bytes) -> Node:
+        order = self.path_list()
+        i = bisect_left(order, path)
+        order.insert(i, path)
+        ends = self.ends
+        begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+        node = Node(self.count + 1)
+        node.paths, node.lengths = b"".join(order), _lengths(order)
+        blobs, inline = self.blobs, cell
+        if type(cell) is Blob:
+            blobs, inline = {**blobs, path: cell}, b""
+        node.blobs = blobs
+        node.cells = self.cells[:begin] + inline + self.cells[begin:]
+        node.ends = _moved_ends(ends[: 2 * i] + begin.to_bytes(2, "big") + ends[2 * i :], i, len(inline))
+        if self.form is not None:
+            digests = self.form[-DIGEST_BYTES * self.count :]
+            at = DIGEST_BYTES * i
+            node.form = node._head() + digests[:at] + cell_digest(cell) + digests[at:]
+        return node
+
+    def _dropped(self, i: int, path: bytes) -> Node | None:
+        if self.count == 1:
+            return None
+        order = self.path_list()
+        del order[i]
+        ends = self.ends
+        end = ends[2 * i] << 8 | ends[2 * i + 1]
+        begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+        node = Node(self.count - 1)
+        node.paths, node.lengths = b"".join(order), _lengths(order)
+        node.cells = self.cells[:begin] + self.cells[end:]
+        node.ends = _moved_ends(ends[: 2 * i] + ends[2 * i + 2 :], i, begin - end)
+        if begin == end:
+            node.blobs = {at: blob for at, blob in self.blobs.items() if at != path}
         else:
-            parts.append(b"\0\0")
-        parts += [kid.ref for kid in kids if kid is not None]  # type: ignore[misc]
-        return b"".join(parts)
+            node.blobs = self.blobs
+        if self.form is not None:
+            digests = self.form[-DIGEST_BYTES * self.count :]
+            node.form = node._head() + digests[: DIGEST_BYTES * i] + digests[DIGEST_BYTES * (i + 1) :]
+        return node
 
-    def links(self) -> bytes:
-        """Return what follows the hashed form in the stored record. Children and blobs must be numbered."""
-        cells: Iterable[bytes]
-        if self.entries is not None:
-            cells = [self.entries[path] for path in sorted(self.entries)]
-            return b"".join([varint(cell.number) for cell in cells if type(cell) is Blob])  # type: ignore[arg-type]
+    def _head(self) -> bytes:
+        """Return the beginning of a bucket's form: all but the digests."""
+        lengths = self.lengths
+        assert self.paths is not None
+        coded = bytes(lengths) if max(lengths) < 128 else b"".join(map(varint, lengths))
+        return bytes((BUCKET, self.count)) + coded + _pack(self.paths)
+
+    # --- branches ---
+
+    def fetch(self, nibble: int) -> Node:
+        """Return the child which is `LATER` so far, as a stub, and keep it."""
         assert self.kids is not None
-        own = varint(self.value.number) if type(self.value) is Blob else b""  # type: ignore[arg-type]
-        return own + b"".join([varint(kid.number) for kid in self.kids if kid is not None])  # type: ignore[arg-type]
+        stub = self.kids[nibble] = self.stub_of(nibble)
+        return stub
 
-    def seal(self) -> bytes:
-        """Compute the digest from the hashed form, and return that."""
-        form = self.form()
-        self.digest = digest = sha256(form).digest()
-        self.ref = (_LENGTHS[self.count] if self.count < 128 else varint(self.count)) + digest
-        return form
+    def stub_of(self, nibble: int) -> Node:
+        """Return a stub of the child which is `LATER` so far; it is not kept."""
+        form, links = self.form, self.links
+        assert form is not None and links is not None and self.source is not None
+        i = rank(int.from_bytes(form[1:3], "big"), nibble)
+        at = SLOTS_AT + SLOT_BYTES * i
+        return Node.stub(
+            int.from_bytes(form[at : at + COUNT_BYTES], "big"),
+            form[at + COUNT_BYTES : at + SLOT_BYTES],
+            int.from_bytes(links[LINK_BYTES * i : LINK_BYTES * (i + 1)], "big"),
+            self.source,
+        )
 
-    def _decode(self, record: bytes, source: NodeSource) -> None:
-        if len(record) > NODE_BYTES_MAX:
-            raise CodecError(f"node: {len(record)} bytes are over the limit of {NODE_BYTES_MAX}")
-        cursor = Cursor(record, "node")
-        tag = cursor.byte()
-        if tag == _BUCKET[0]:
-            content = _read_bucket(cursor)
-        elif tag in (_BRANCH[0], _BRANCH_WITH_VALUE[0]):
-            content = _read_branch(cursor, tag == _BRANCH_WITH_VALUE[0])
-        else:
-            raise CodecError(f"node: {tag:#04x} begins no node")
-        if sha256(record[: cursor.position]).digest() != self.digest:
-            raise CodecError("node: its bytes do not have the digest that its parent holds")
-        if content.count != self.count:
-            raise CodecError(f"node: it has {content.count} entries where its parent says {self.count}")
-        _read_links(cursor, content, source)
-        cursor.end()
-        self.labels, self.value = content.labels, content.value
-        # Last, because they are what tells a loaded node from a stub.
-        self.entries, self.kids = content.entries, content.kids
+    def kid_digest(self, nibble: int) -> bytes | None:
+        """Return a child's digest where it is known; nothing is fetched for it."""
+        assert self.kids is not None
+        kid = self.kids[nibble]
+        if kid is not LATER:
+            return None if kid is None else kid.digest
+        assert self.form is not None
+        at = SLOTS_AT + SLOT_BYTES * rank(int.from_bytes(self.form[1:3], "big"), nibble)
+        return self.form[at + COUNT_BYTES : at + SLOT_BYTES]
+
+    def evolve(
+        self,
+        count: int,
+        kids: list[Node | None],
+        labels: dict[int, bytes],
+        value: bytes | None,
+        touched: int | None,
+    ) -> Node:
+        """Return what this branch becomes by a change of some children, bit i for nibble i; None: of more than slots."""
+        node = branch(count, kids, labels, value)
+        node.form, node.links, node.source = self.form, self.links, self.source
+        if touched is not None:
+            unsealed, unsaved = self.unsealed, self.unsaved
+            # Where it was to be sealed or saved as a whole, it still is.
+            node.unsealed = None if unsealed is None else unsealed | touched
+            node.unsaved = None if unsaved is None else unsaved | touched
+            node.base, node.patched = self.base, self.patched
+        return node
+
+    # --- sealing ---
+
+    def seal(self) -> None:
+        """Compute the digest. Those of the children must be known."""
+        kids, unsealed = self.kids, self.unsealed
+        if kids is None:
+            if self.form is None:
+                self.form = self._head() + b"".join(map(cell_digest, self.entries().values()))
+        elif unsealed is None:
+            self._form_anew()
+        elif unsealed:
+            assert self.form is not None
+            spliced = bytearray(self.form)
+            for i, at, _ in places(int.from_bytes(spliced[1:3], "big"), unsealed):
+                kid = kids[i]
+                spliced[at : at + SLOT_BYTES] = kid.count.to_bytes(COUNT_BYTES, "big") + kid.digest  # type: ignore[union-attr, operator]
+            self.form = bytes(spliced)
+        assert self.form is not None
+        self.digest = sha256(self.form).digest()
+        self.unsealed = 0
+
+    def _form_anew(self) -> None:
+        """Make a branch's form, and bring the links in line with it."""
+        kids, labels, old, links = self.kids, self.labels, self.form, self.links
+        assert kids is not None
+        slots, numbers = [], []
+        bits = 0
+        for i, kid in enumerate(kids):
+            if kid is None:
+                continue
+            if kid is LATER:
+                assert old is not None and links is not None
+                at = rank(int.from_bytes(old[1:3], "big"), i)
+                slots.append(old[SLOTS_AT + SLOT_BYTES * at : SLOTS_AT + SLOT_BYTES * (at + 1)])
+                numbers.append(links[LINK_BYTES * at : LINK_BYTES * (at + 1)])
+            else:
+                assert kid.digest is not None
+                slots.append(kid.count.to_bytes(COUNT_BYTES, "big") + kid.digest)
+                numbers.append(_NO_LINK)
+            bits |= 1 << i
+        head = [bytes((BRANCH if self.value is None else BRANCH_WITH_VALUE,)), bits.to_bytes(2, "big")]
+        head.append(sum([1 << i for i in labels]).to_bytes(2, "big") if labels else b"\0\0")
+        tail = [varint(len(labels[i])) + _pack(labels[i]) for i in sorted(labels)] if labels else []
+        if self.value is not None:
+            tail.append(cell_digest(self.value))
+        self.form = b"".join(head + slots + tail)
+        self.links = b"".join(numbers)
+        self.unsaved = None
 
     def check(self) -> None:
-        """Check this node's invariants, for tests and after every load in them."""
-        if self.entries is not None:
+        """Check a loaded node's invariants, for tests."""
+        if self.paths is not None:
+            entries = self.entries()
             assert self.kids is None and self.value is None and not self.labels
-            assert 1 <= self.count == len(self.entries) <= BUCKET_ENTRIES_MAX
-        elif self.kids is not None:
-            present = [i for i, kid in enumerate(self.kids) if kid is not None]
+            assert 1 <= self.count == len(entries) <= BUCKET_ENTRIES_MAX
+            assert list(entries) == sorted(entries) and b"".join(entries) == self.paths
+            assert {path for path, cell in entries.items() if type(cell) is Blob} == self.blobs.keys()
+            remade = bucket(entries)
+            assert (remade.cells, remade.ends, remade.lengths) == (self.cells, self.ends, self.lengths)
+        else:
+            assert self.kids is not None
+            kids = {i: self.fetch(i) if kid is LATER else kid for i, kid in enumerate(self.kids) if kid is not None}
             assert len(self.kids) == NIBBLES and self.count > BUCKET_ENTRIES_MAX
-            assert len(present) + (self.value is not None) >= 2
-            below = sum(kid.count for kid in self.kids if kid is not None)
-            assert self.count == below + (self.value is not None)
+            assert len(kids) + (self.value is not None) >= 2
+            assert self.count == sum(kid.count for kid in kids.values()) + (self.value is not None)
             for i, label in self.labels.items():
-                kid = self.kids[i]
-                assert label and kid is not None and kid.count > BUCKET_ENTRIES_MAX
+                assert label and kids[i].count > BUCKET_ENTRIES_MAX
+            remade = branch(self.count, list(self.kids), self.labels, self.value)
+            if self.number is not None:
+                assert self.links == b"".join([kids[i].number.to_bytes(LINK_BYTES, "big") for i in sorted(kids)])  # type: ignore[union-attr]
+        if self.digest is not None:
+            remade.seal()
+            assert (remade.form, remade.digest) == (self.form, self.digest)
 
 
 #: A place in a tree: the label above a node, and the node; (b"", None) where there is nothing.
 Edge: TypeAlias = tuple[bytes, Node | None]
 
 _NO_LABELS: Final[dict[int, bytes]] = {}
+_NO_BLOBS: Final[dict[bytes, Blob]] = {}
+
+#: Stands for a child that nobody asked for yet. It looks sealed and saved, and it has no content: `fetch` brings it.
+LATER: Final = Node(0)
+LATER.digest, LATER.number = b"", 0
+_ALL_LATER: Final[list[Node | None]] = [LATER] * NIBBLES
 
 
 def bucket(entries: dict[bytes, bytes]) -> Node:
-    """Return a bucket of these entries, which it owns from now on."""
-    return Node(len(entries), entries, None, _NO_LABELS, None)
+    """Return a bucket of these cells by path."""
+    node = Node(len(entries))
+    order = sorted(entries)
+    node.paths, node.lengths = b"".join(order), _lengths(order)
+    end, ends, cells = 0, [], []
+    for path in order:
+        cell = entries[path]
+        if type(cell) is Blob:
+            if node.blobs is _NO_BLOBS:
+                node.blobs = {}
+            node.blobs[path] = cell
+        else:
+            cells.append(cell)
+            end += len(cell)
+        ends.append(end)
+    node.cells = b"".join(cells)
+    node.ends = ENDS[len(order)].pack(*ends)
+    return node
 
 
 def branch(count: int, kids: list[Node | None], labels: dict[int, bytes], value: bytes | None) -> Node:
-    """Return a branch, which owns the list and the dict from now on."""
-    return Node(count, None, kids, labels or _NO_LABELS, value)
+    """Return a branch, which owns the list and the dict from now on.
+
+    Raises:
+        LimitExceeded: it would have more entries than a slot can tell.
+    """
+    if count > _COUNT_MAX:
+        raise LimitExceeded(
+            f"there would be {count} entries below one key, over the limit of {_COUNT_MAX}; "
+            "mount a region fewer times, or give large regions to fewer children"
+        )
+    node = Node(count)
+    node.kids = kids
+    node.labels = labels or _NO_LABELS
+    node.value = value
+    return node
 
 
-def _read_bucket(cursor: Cursor) -> Node:
+@lru_cache(maxsize=4096)
+def _uniform(width: int, count: int) -> tuple[int, ...]:
+    return (width,) * count
+
+
+def _lengths(order: list[bytes]) -> tuple[int, ...]:
+    # Most buckets have paths of one length, and most of those the same one: they share a tuple.
+    lengths = tuple(map(len, order))
+    return _uniform(lengths[0], len(lengths)) if lengths.count(lengths[0]) == len(lengths) else lengths
+
+
+def _moved_ends(ends: bytes, first: int, by: int) -> bytes:
+    """Return the ends with those from `first` on moved."""
+    code = ENDS[len(ends) // 2]
+    numbers = code.unpack(ends)
+    return code.pack(*numbers[:first], *[end + by for end in numbers[first:]])
+
+
+# --- reading forms ---
+
+
+def read_form(form: bytes) -> Node:
+    """Return a node from its hashed form alone: no other bytes give the same one.
+
+    A branch's children are then `LATER`, and its links unknown; a value's digest stands for the value.
+
+    Raises:
+        CodecError: that is no node's form.
+    """
+    cursor = Cursor(form, "node")
+    tag = cursor.byte()
+    if tag == BUCKET:
+        node = read_bucket_head(cursor)
+        cursor.take(DIGEST_BYTES * node.count)
+    else:
+        node = read_branch(cursor, tag)
+    cursor.end()
+    node.form, node.digest = form, sha256(form).digest()
+    return node
+
+
+def read_bucket_head(cursor: Cursor) -> Node:
+    """Return a bucket from what stands before the digests in its form, the tag left out; it has no cells yet."""
     count = cursor.varint(BUCKET_ENTRIES_MAX)
     if count == 0:
         raise cursor.refuse("a bucket is empty, just before")
-    lengths = [cursor.varint(PATH_NIBBLES_MAX) for _ in range(count)]
-    joined = _unpack(cursor, sum(lengths))
-    entries: dict[bytes, bytes] = {}
-    begin = 0
-    before: bytes | None = None
-    for length in lengths:
-        path = joined[begin : begin + length]
-        begin += length
-        if before is not None and path <= before:
-            raise cursor.refuse("the entries of a bucket are not ascending, just before")
-        before = path
-        entries[path] = b""
-    for path in entries:
-        entries[path] = _read_cell(cursor)
-    return bucket(entries)
+    lengths = tuple(cursor.data[cursor.position : cursor.position + count])
+    if len(lengths) == count and max(lengths) < 128:
+        cursor.position += count
+    else:
+        lengths = tuple([cursor.varint(PATH_NIBBLES_MAX) for _ in range(count)])
+    node = Node(count)
+    if lengths.count(lengths[0]) == count:
+        lengths = _uniform(lengths[0], count)
+    node.paths, node.lengths = _unpack(cursor, sum(lengths)), lengths
+    order = node.path_list()
+    if any(map(ge, order, order[1:])):
+        raise cursor.refuse("the entries of a bucket are not ascending, just before")
+    return node
 
 
-def _read_branch(cursor: Cursor, with_value: bool) -> Node:
-    value = _read_cell(cursor) if with_value else None
+def read_branch(cursor: Cursor, tag: int) -> Node:
+    """Return a branch from its form, the tag left out; its own value, where it has one, is its digest."""
+    if tag not in (BRANCH, BRANCH_WITH_VALUE):
+        raise CodecError(f"node: {tag:#04x} begins no node")
+    own = tag == BRANCH_WITH_VALUE
     bits = int.from_bytes(cursor.take(2), "big")
     labelled = int.from_bytes(cursor.take(2), "big")
     if labelled & ~bits:
         raise cursor.refuse("a label is that of no child, just before")
+    size = bits.bit_count()
+    halves = _COUNTS[size].unpack(cursor.take(SLOT_BYTES * size))
+    counts = halves[1::2]
+    if any(halves[::2]):
+        counts = tuple([(high << 32) + low for high, low in zip(halves[::2], counts, strict=True)])
+    if 0 in counts:
+        raise cursor.refuse("a child has no entries, just before")
     labels: dict[int, bytes] = {}
-    for i in range(NIBBLES):
-        if labelled >> i & 1:
-            length = cursor.varint(PATH_NIBBLES_MAX)
-            if length == 0:
-                raise cursor.refuse("a label is empty, just before")
-            labels[i] = _unpack(cursor, length)
-    kids: list[Node | None] = [None] * NIBBLES
-    below = 0
-    for i in range(NIBBLES):
-        if bits >> i & 1:
-            begin = cursor.position
-            count = cursor.varint(_COUNT_MAX)
-            kid = Node(count, None, None, _NO_LABELS, None)
-            kid.digest = cursor.take(_DIGEST_BYTES)
-            kid.ref = cursor.data[begin : cursor.position]
-            if count == 0 or (i in labels and count <= BUCKET_ENTRIES_MAX):
-                raise cursor.refuse("a child cannot have that many entries there, just before")
-            kids[i] = kid
-            below += count
-    own = value is not None
-    if below + own <= BUCKET_ENTRIES_MAX or bits.bit_count() + own < 2:
+    if labelled:
+        for i in range(NIBBLES):
+            if labelled >> i & 1:
+                length = cursor.varint(PATH_NIBBLES_MAX)
+                if length == 0:
+                    raise cursor.refuse("a label is empty, just before")
+                if counts[rank(bits, i)] <= BUCKET_ENTRIES_MAX:
+                    raise cursor.refuse("a label stands above a bucket, just before")
+                labels[i] = _unpack(cursor, length)
+    count = sum(counts) + own
+    if count <= BUCKET_ENTRIES_MAX or size + own < 2:
         raise cursor.refuse("a branch has too little below it")
-    return branch(below + own, kids, labels, value)
-
-
-def _read_links(cursor: Cursor, content: Node, source: NodeSource) -> None:
-    if content.entries is not None:
-        for path in content.entries:
-            _link_blob(cursor, content.entries[path], source)
-        return
-    assert content.kids is not None
-    if content.value is not None:
-        _link_blob(cursor, content.value, source)
-    for kid in content.kids:
-        if kid is not None:
-            kid.number = cursor.varint(_NUMBER_MAX)
-            kid.source = source
-
-
-def _link_blob(cursor: Cursor, cell: bytes, source: NodeSource) -> None:
-    if type(cell) is Blob:
-        cell.number = cursor.varint(_NUMBER_MAX)
-        cell.source = source
+    if count > _COUNT_MAX:
+        raise cursor.refuse("a branch has more below it than can be")
+    kids = _ALL_LATER.copy() if size == NIBBLES else [LATER if bits >> i & 1 else None for i in range(NIBBLES)]
+    return branch(count, kids, labels, cursor.take(DIGEST_BYTES) if own else None)
 
 
 def root_form(label: bytes, node: Node | None) -> bytes:
     """Return the root form of a heap whose top node has its digest."""
     if node is None:
-        return _ROOT + b"\0"
+        return bytes((ROOT, 0))
     assert node.digest is not None
-    return b"".join((_ROOT, varint(node.count), varint(len(label)), _pack(label), node.digest))
+    return b"".join((bytes((ROOT,)), varint(node.count), varint(len(label)), _pack(label), node.digest))

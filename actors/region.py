@@ -1,23 +1,57 @@
-"""Regions: a key prefix, or a range of keys behind one, of some heap; what PUT and GET copy in one piece.
+r"""Regions: a key prefix, or a range of keys behind one, of some heap; what PUT and GET copy in one piece.
 
 A `Region` is the name of a region, in no heap yet. A `View` is the content of one: a frozen, ordered, read-only map that
 costs a reference. What is read from a view is what its heap held when the view was taken.
+
+Everything here that takes a region takes it in the same three forms: a key, which is the prefix; a prefix with `low`,
+`high` or both; a `Region`. And by the same rules:
+
+    prefix      every key that begins with these elements, the key `prefix` itself included (it is `()` there)
+    low, high   of those, the ones whose part behind the prefix is in low <= part < high, by key order
+    order       element by element: bytes before str before int; a key before the longer ones that begin with it
+    keys        come relative to the prefix, and as a program writes them: the element itself where there is one
+
+Since a key stands right before the longer ones that begin with it, and `b""` is the least element, nothing lies between
+`key` and `(key, b"")`. So the two bounds say the other two as well, and what other maps have names for follows:
+
+    low=(key, b"")                  above `key`          high=(key, b"")                 up to and with `key`
+    heap.first(p, low=key)          the ceiling          heap.last(p, high=(key, b""))   the floor
+    heap.first(p, low=(key, b""))   the one behind it    heap.last(p, high=key)          the one before it
+    heap.count(p, high=key)         its rank             islice(heap.items(p, low=(key, b"")), 10)   the next page
+
+(Where `key` is a tuple, `(*key, b"")`. To leave out or take in what begins with `key` as well, name the next key of its
+kind: `key + 1` of an int, `key + "\0"` of a str.)
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from actors.cells import from_cell
 from actors.errors import KeyRefused, MissingKey
 from actors.keys import Key, decode_key, encode_key, plain, show_key
-from actors.nodes import from_cell
 from actors.values import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actors.tree import Tree
+
+#: Stands for a default that was not given.
+_RAISE: Final[Any] = object()
+
+
+class EmptyRegion(MissingKey):
+    """The first or the last item of a region was asked for, and it has none.
+
+    Args:
+        place: the path of the process whose heap it is, as printed.
+        key: the region, as printed.
+    """
+
+    def __str__(self) -> str:
+        return f"no key in {self.key} of {self.place}; pass default= where it may be empty"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +85,17 @@ class Region:
         )
 
     @staticmethod
-    def of(region: Region | Key) -> Region:
-        """Return `region` itself, or the region of a key prefix."""
-        return region if isinstance(region, Region) else Region(region)
+    def of(region: Region | Key, low: Key | None = None, high: Key | None = None) -> Region:
+        """Return `region` itself, or the region of a key prefix and bounds.
+
+        Raises:
+            KeyRefused: as the constructor, and where `region` is a whole `Region` and bounds come with it.
+        """
+        if not isinstance(region, Region):
+            return Region(region, low, high)
+        if low is not None or high is not None:
+            raise KeyRefused(f"low={low!r}, high={high!r} come beside {region!r}; give the bounds to the Region")
+        return region
 
     def __repr__(self) -> str:
         given = [repr(part) for part in (self.prefix,)]
@@ -100,45 +142,109 @@ class OrderedMap:
         """Yield the keys in key order, as they are now: what is written meanwhile does not show."""
         return self.keys()
 
-    def keys(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[Any]:
+    def __reversed__(self) -> Iterator[Any]:
+        """Yield the keys against key order, as they are now."""
+        return self.keys(reverse=True)
+
+    def keys(
+        self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, reverse: bool = False
+    ) -> Iterator[Any]:
         """Return an iterator over the keys of a region, relative to its prefix, in key order or against it."""
-        return (plain(decode_key(key)) for key, _ in self._cut(region).entries(reverse=reverse))
+        return (plain(decode_key(key)) for key, _ in self._entries(Region.of(region, low, high), reverse))
 
-    def values(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[Any]:
+    def values(
+        self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, reverse: bool = False
+    ) -> Iterator[Any]:
         """Return an iterator over the values of a region in key order or against it."""
-        return (decode(from_cell(cell)) for _, cell in self._cut(region).entries(reverse=reverse))
+        return (decode(from_cell(cell)) for _, cell in self._entries(Region.of(region, low, high), reverse))
 
-    def items(self, region: Region | Key = (), *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
+    def items(
+        self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[Any, Any]]:
         """Return an iterator over (key relative to the region's prefix, value) in key order or against it.
 
-        It shows the heap as it was at this call, whatever is written meanwhile; entries are read as they come.
+        It shows the heap as it was at this call, whatever is written meanwhile; entries are read as they come, so that
+        the first ten of a million cost ten. The same holds of `keys` and `values`.
+
+        Args:
+            region: the prefix, or the whole `Region`.
+            low: if given, only keys whose part behind the prefix is at least this.
+            high: if given, only keys whose part behind the prefix is below this.
+            reverse: from the last to the first.
+
+        Raises:
+            KeyRefused, LimitExceeded: that names no region.
         """
-        entries = self._cut(region).entries(reverse=reverse)
-        return ((plain(decode_key(key)), decode(from_cell(cell))) for key, cell in entries)
+        return map(_item, self._entries(Region.of(region, low, high), reverse))
+
+    def first(
+        self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, default: Any = _RAISE
+    ) -> Any:
+        """Return the first item of a region: (key relative to the region's prefix, value). O(depth).
+
+        Args:
+            region: the prefix, or the whole `Region`.
+            low: if given, only keys whose part behind the prefix is at least this.
+            high: if given, only keys whose part behind the prefix is below this.
+            default: what to return where the region is empty.
+
+        Raises:
+            EmptyRegion: it is empty, and no default was given. (It is a MissingKey, and so a KeyError.)
+            KeyRefused, LimitExceeded: that names no region.
+        """
+        return self._end(Region.of(region, low, high), False, default)
+
+    def last(
+        self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, default: Any = _RAISE
+    ) -> Any:
+        """Return the last item of a region; the rest is as for `first`."""
+        return self._end(Region.of(region, low, high), True, default)
+
+    def count(self, region: Region | Key = (), low: Key | None = None, high: Key | None = None) -> int:
+        """Return how many entries a region has. O(depth), whatever its size: nothing is walked."""
+        return len(self._cut(Region.of(region, low, high)))
 
     def region(self, prefix: Region | Key = (), low: Key | None = None, high: Key | None = None) -> View:
-        """Return a region as a view, by reference.
+        """Return a region as a view, by reference. O(depth).
 
         Args:
             prefix: the prefix, or the whole `Region`.
             low: if given, only keys whose part behind the prefix is at least this.
             high: if given, only keys whose part behind the prefix is below this.
         """
-        region = prefix if isinstance(prefix, Region) else Region(prefix, low, high)
+        region = Region.of(prefix, low, high)
         return View(self._cut(region), f"{region!r} of {self._place()}")
 
     def digest(self) -> bytes:
         """Return the Merkle root of the entries: 32 bytes, the same for the same entries in whatever order they came."""
         return self._tree().digest()
 
-    def _cut(self, region: Region | Key) -> Tree:
-        named = Region.of(region)
+    def _below(self, prefix: Key) -> Tree:
         tree = self._tree()
-        prefix = encode_key(named.prefix)
-        if prefix:
-            tree = tree.extract(prefix)
-        low, high = named.bounds()
+        form = encode_key(prefix)
+        return tree.extract(form) if form else tree
+
+    def _cut(self, region: Region) -> Tree:
+        low, high = region.bounds()
+        tree = self._below(region.prefix)
         return tree if low is None and high is None else tree.cut(low, high)
+
+    def _entries(self, region: Region, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        # A walk between bounds makes no nodes, as a cut does.
+        return self._below(region.prefix).entries(*region.bounds(), reverse=reverse)
+
+    def _end(self, region: Region, reverse: bool, default: Any) -> Any:
+        entry = next(self._entries(region, reverse), None)
+        if entry is not None:
+            return _item(entry)
+        if default is _RAISE:
+            raise EmptyRegion(self._place(), repr(region))
+        return default
+
+
+def _item(entry: tuple[bytes, bytes]) -> tuple[Any, Any]:
+    key, cell = entry
+    return plain(decode_key(key)), decode(from_cell(cell))
 
 
 class View(OrderedMap):

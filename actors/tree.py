@@ -19,10 +19,12 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from actors.cells import from_cell, to_cell
 from actors.edits import cut, extract, graft, join, update
 from actors.limits import BUCKET_ENTRIES_MAX
-from actors.nodes import Edge, Node, bucket, from_cell, root_form, to_cell, to_key, to_path
-from actors.walks import differ, load, walk
+from actors.nodes import LATER, NIBBLES, Edge, Node, bucket, root_form, to_key, to_path
+from actors.records import load
+from actors.walks import differ, kid_of, unfinished, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -68,14 +70,9 @@ class Tree:
                 position += len(label)
             kids = node.kids
             if kids is None:
-                entries = node.entries
-                if entries is not None:
-                    return entries.get(path[position:])
-                node.load()
-                kids = node.kids
+                kids = load(node).kids
                 if kids is None:
-                    assert node.entries is not None
-                    return node.entries.get(path[position:])
+                    return node.find(path[position:])
             if position == len(path):
                 return node.value
             nibble = path[position]
@@ -83,7 +80,7 @@ class Tree:
             if kid is None:
                 return None
             label = node.labels.get(nibble, b"") if node.labels else b""
-            node = kid
+            node = node.fetch(nibble) if kid is LATER else kid
             position += 1
 
     def update(self, changes: Iterable[tuple[bytes, bytes | None]]) -> Tree:
@@ -120,10 +117,10 @@ class Tree:
                 if old[1].count > BUCKET_ENTRIES_MAX:
                     made = made.graft(prefix, EMPTY)
                 else:
-                    for rest in load(old[1]).entries or ():
+                    for rest in load(old[1]).path_list():
                         edits[path + rest] = None
             if tree.node is not None:
-                for rest, cell in (load(tree.node).entries or {}).items():
+                for rest, cell in load(tree.node).entries().items():
                     edits[path + rest] = cell
         return made._fold(sorted(edits.items())) if edits else made
 
@@ -143,7 +140,7 @@ class Tree:
                 large[prefix] = tree
                 continue
             path = to_path(prefix)
-            for rest, cell in (load(node).entries or {}).items():
+            for rest, cell in load(node).entries().items():
                 entries[path + rest] = cell
         made = EMPTY._fold(sorted(entries.items())) if len(entries) > BUCKET_ENTRIES_MAX else Tree(b"", bucket(entries))
         for prefix, tree in large.items():
@@ -184,7 +181,7 @@ class Tree:
     def digest(self) -> bytes:
         """Return the Merkle root: the SHA-256 of the root form. Hashes the nodes that were not hashed yet."""
         if self._digest is None:
-            for node in unsealed(self.node):
+            for node in unfinished(self.node, saved=False):
                 node.seal()
             self._digest = sha256(root_form(self.label, self.node)).digest()
         return self._digest
@@ -196,28 +193,10 @@ class Tree:
         while stack:
             node = load(stack.pop())
             node.check()
-            stack += [kid for kid in node.kids or () if kid is not None]
+            if node.kids is not None:
+                stack += [kid for _, kid in [kid_of(node, i) for i in range(NIBBLES)] if kid is not None]
         keys = [key for key, _ in self.entries()]
         assert len(keys) == len(self) and all(a < b for a, b in pairwise(keys))
-
-
-def unsealed(node: Node | None) -> Iterator[Node]:
-    """Yield the nodes at and below `node` that have no digest yet, each once, children before parents.
-
-    Each must be sealed before the next is asked for: that is how one that stands in many places is known again.
-    """
-    stack = [] if node is None else [node]
-    while stack:
-        top = stack[-1]
-        if top.digest is not None:
-            stack.pop()
-            continue
-        waiting = [kid for kid in top.kids if kid is not None and kid.digest is None] if top.kids is not None else None
-        if waiting:
-            stack += waiting
-        else:
-            stack.pop()
-            yield top
 
 
 EMPTY: Final = Tree()

@@ -183,7 +183,9 @@ def _freeze(value: Any, at: str, depth: int) -> Any:
     if kind is int:
         bits = (value if value >= 0 else ~value).bit_length()
         if bits > _INT_BITS_MAX:
-            raise LimitExceeded(f"the int{_where(at)} has {bits} bits, over the limit of {_INT_BITS_MAX}")
+            raise LimitExceeded(
+                f"the int{_where(at)} has {bits} bits, over the limit of {_INT_BITS_MAX}; keep it as bytes"
+            )
         return value
     if kind is str or kind is bytes:
         return _freeze_text(value, at)
@@ -246,7 +248,9 @@ def _each(items: Iterable[Any], freezing: Callable[[Any], T]) -> list[T]:
 
 def _freeze_text(value: Any, at: str) -> Any:
     if len(value) > VALUE_BYTES_MAX:
-        raise LimitExceeded(f"{len(value)} bytes or characters{_where(at)} are over the limit of {VALUE_BYTES_MAX}")
+        raise LimitExceeded(
+            f"{len(value)} bytes or characters{_where(at)} are over the limit of {VALUE_BYTES_MAX}; split it over keys"
+        )
     if type(value) is str and not value.isascii():
         try:
             value.encode()
@@ -343,6 +347,61 @@ def encode(value: Any) -> bytes:
     return data
 
 
+def encode_plain(items: tuple[Any, ...] | list[Any], *, lists: bool = False, depth: int = 0) -> bytes | None:
+    """Return the canonical bytes of a tuple of scalars and such tuples, of ordinary sizes; None of any other.
+
+    Records and sequences of records are such: this is `encode(freeze(items))` in one go. What is None here is for
+    `freeze` to look into.
+
+    Args:
+        items: the tuple; it is as frozen as it can be, unless there are lists in it.
+        lists: whether lists are taken as well.
+        depth: in how many tuples it stands.
+    """
+    if len(items) >= _ORDINARY or depth >= _PLAIN_DEPTH_MAX:
+        return None
+    parts = [(_TUPLE_HEADS if type(items) is tuple else _VECTOR_HEADS)[len(items)]]
+    for item in items:
+        kind = type(item)
+        if kind is int:
+            if 0 <= item < 128:
+                parts.append(_SMALL[item])
+                continue
+            size = (item if item >= 0 else ~item).bit_length() // 8 + 1
+            if size >= _ORDINARY:
+                return None
+            parts += (_INT_HEADS[size], item.to_bytes(size, "big", signed=True))
+        elif kind is bytes:
+            if len(item) >= _ORDINARY:
+                return None
+            parts += (_BYTES_HEADS[len(item)], item)
+        elif kind is str and item.isascii() and len(item) < _ORDINARY:
+            parts += (_STR_HEADS[len(item)], item.encode())
+        elif item is None:
+            parts.append(b"\x00")
+        elif kind is bool:
+            parts.append(b"\x02" if item else b"\x01")
+        elif kind is tuple or (lists and kind is list):
+            inner = encode_plain(item, lists=lists, depth=depth + 1)
+            if inner is None:
+                return None
+            parts.append(inner)
+        else:
+            return None
+    return b"".join(parts)
+
+
+#: How deep plain tuples stand in one another, so that the largest is far below any limit.
+_PLAIN_DEPTH_MAX: Final = 4
+#: Counts and sizes below this take one byte on the wire.
+_ORDINARY: Final = 128
+_INT_HEADS: Final = tuple(bytes((0x03, size)) for size in range(_ORDINARY))
+_STR_HEADS: Final = tuple(bytes((0x05, size)) for size in range(_ORDINARY))
+_BYTES_HEADS: Final = tuple(bytes((0x06, size)) for size in range(_ORDINARY))
+_TUPLE_HEADS: Final = tuple(bytes((0x07, size)) for size in range(_ORDINARY))
+_VECTOR_HEADS: Final = tuple(bytes((0x08, size)) for size in range(_ORDINARY))
+
+
 class _Parts(list[bytes]):
     """The pieces of an encoding, and the last codec that had a part in it."""
 
@@ -369,7 +428,7 @@ def _encode(value: Any, parts: _Parts, depth: int) -> None:
     elif kind is float:
         parts += (b"\x04", _NAN if math.isnan(value) else _DOUBLE.pack(value))
     elif depth >= VALUE_DEPTH_MAX:
-        raise LimitExceeded(f"the value is nested deeper than {VALUE_DEPTH_MAX}")
+        raise LimitExceeded(f"the value is nested deeper than {VALUE_DEPTH_MAX}; keep parts under keys of their own")
     elif kind is tuple or kind is _PVECTOR:
         parts += (b"\x07" if kind is tuple else b"\x08", varint(len(value)))
         for item in value:
@@ -441,6 +500,10 @@ def decode(data: bytes) -> Any:
     """
     if len(data) == 1 and data[0] >= 0x80:
         return data[0] - 0x80
+    if data[:1] in (b"\x07", b"\x08"):
+        plain = _decode_plain(data, 0, 0)
+        if plain is not None and plain[1] == len(data):
+            return plain[0]
     if len(data) > VALUE_BYTES_MAX:
         raise CodecError(f"value: {len(data)} bytes are over the limit of {VALUE_BYTES_MAX}")
     cursor = _ValueCursor(data)
@@ -456,6 +519,57 @@ def decode(data: bytes) -> Any:
         if b"".join(parts) != data:
             raise CodecError(f"value: the codec {cursor.codec!r} does not make the same bytes again")
     return value
+
+
+def _decode_plain(data: bytes, at: int, depth: int) -> tuple[tuple[Any, ...] | PVector[Any], int] | None:
+    """Return the tuple or vector that `encode_plain` made of the bytes at `at`, and where it ends; None where it did not."""
+    items: list[Any] = []
+    end = at + 2
+    try:
+        count = data[at + 1]
+        for _ in range(count):
+            tag, begin = data[end], end + 2
+            if tag >= 0x80:
+                items.append(tag - 0x80)
+                end += 1
+                continue
+            if tag < 0x03:
+                items.append(_FLAT[tag])
+                end += 1
+                continue
+            if tag == 0x07 or tag == 0x08:
+                inner = _decode_plain(data, end, depth + 1) if depth + 1 < _PLAIN_DEPTH_MAX else None
+                if inner is None:
+                    return None
+                items.append(inner[0])
+                end = inner[1]
+                continue
+            size = data[end + 1]
+            end = begin + size
+            if tag == 0x06:
+                items.append(data[begin:end])
+            elif tag == 0x03:
+                number = int.from_bytes(data[begin:end], "big", signed=True)
+                if 0 <= number < 128 or (number if number >= 0 else ~number).bit_length() // 8 + 1 != size:
+                    return None
+                items.append(number)
+            elif tag == 0x05:
+                body = data[begin:end]
+                if not body.isascii():
+                    return None
+                items.append(body.decode())
+            else:
+                return None
+            if size >= _ORDINARY:
+                return None
+    except IndexError:
+        return None
+    if end > len(data) or count >= _ORDINARY:
+        return None
+    return (tuple(items) if data[at] == 0x07 else pvector(items)), end
+
+
+_FLAT: Final = (None, False, True)
 
 
 class _ValueCursor(Cursor):

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.nodes import NIBBLES, Edge, Node
+from actors.nodes import LATER, NIBBLES, Edge, Node, nibbles_of
+from actors.records import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NOTHING: Final[Edge] = (b"", None)
+#: A walk through a tree of at most so many entries keeps the nodes that it loads.
+_KEPT_MAX: Final = 1 << 16
+_NIBBLE: Final = tuple(bytes((i,)) for i in range(NIBBLES))
 
 
 def common_length(one: bytes, other: bytes) -> int:
@@ -27,23 +31,23 @@ def common_length(one: bytes, other: bytes) -> int:
     return low
 
 
-def load(node: Node) -> Node:
-    if node.kids is None and node.entries is None:
-        node.load()
-    return node
-
-
 def kid_of(node: Node, i: int) -> Edge:
+    """Return the edge to a child, as a stub at least."""
     assert node.kids is not None
-    return node.labels.get(i, b""), node.kids[i]
+    kid = node.kids[i]
+    return node.labels.get(i, b""), node.fetch(i) if kid is LATER else kid
 
 
 def walk(
     label: bytes, node: Node | None, low: bytes, high: bytes | None, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (path, cell) in order, from `low` up to and without `high`; nodes are loaded as they come."""
+    """Yield (path, cell) in order, from `low` up to and without `high`; nodes are loaded as they come.
+
+    What a walk through very many entries loads is not kept: it must not take the room of them all.
+    """
     if node is None:
         return
+    fetch = Node.fetch if node.count <= _KEPT_MAX else Node.stub_of
     stack: list[tuple[bytes, Node | bytes]] = [(label, node)]
     while stack:
         at, thing = stack.pop()
@@ -53,19 +57,20 @@ def walk(
             continue
         if (at < low and not low.startswith(at)) or (high is not None and at >= high):
             continue
-        if load(thing).entries is not None:
-            assert thing.entries is not None
-            for path in sorted(thing.entries, reverse=reverse):
+        if load(thing).paths is not None:
+            entries = thing.entries()
+            for path in reversed(entries) if reverse else entries:
                 whole = at + path
                 if whole >= low and (high is None or whole < high):
-                    yield whole, thing.entries[path]
+                    yield whole, entries[path]
             continue
         assert thing.kids is not None
         labels = thing.labels
         below: list[tuple[bytes, Node | bytes]] = [] if thing.value is None else [(at, thing.value)]
         for i, kid in enumerate(thing.kids):
             if kid is not None:
-                below.append((at + bytes((i,)) + labels[i] if i in labels else at + bytes((i,)), kid))
+                whole = at + _NIBBLE[i] + labels[i] if i in labels else at + _NIBBLE[i]
+                below.append((whole, fetch(thing, i) if kid is LATER else kid))
         stack.extend(below if reverse else reversed(below))
 
 
@@ -97,13 +102,33 @@ def differ(one: Edge, other: Edge) -> Iterator[tuple[bytes, bytes | None, bytes 
             stack += ((at, *pair[1]), (at, *pair[0]))
             continue
         here = at + a[0][:shared]
-        own_a, kids_a = _at(a, shared)
-        own_b, kids_b = _at(b, shared)
+        if shared == len(a[0]) == len(b[0]):
+            own_a, own_b = a[1].value, b[1].value
+            stack += [(here + _NIBBLE[i], kid_of(a[1], i), kid_of(b[1], i)) for i in _unlike(a[1], b[1])]
+        else:
+            own_a, kids_a = _at(a, shared)
+            own_b, kids_b = _at(b, shared)
+            stack += [(here + _NIBBLE[i], kids_a[i], kids_b[i]) for i in reversed(range(NIBBLES))]
         if own_a != own_b:
             yield here, own_a, own_b
-        for i in reversed(range(NIBBLES)):
-            if not _same(kids_a[i], kids_b[i]):
-                stack.append((here + bytes((i,)), kids_a[i], kids_b[i]))
+
+
+def _unlike(one: Node, other: Node) -> list[int]:
+    """Return the nibbles, the last first, where two branches do not surely have the same below; nothing is fetched."""
+    mine, theirs = one.kids, other.kids
+    assert mine is not None and theirs is not None
+    labelled = one.labels != other.labels
+    unlike = []
+    for i in range(NIBBLES - 1, -1, -1):
+        a, b = mine[i], theirs[i]
+        if not labelled or one.labels.get(i) == other.labels.get(i):
+            if a is b and a is not LATER:
+                continue
+            digest = one.kid_digest(i)
+            if digest is not None and digest == other.kid_digest(i):
+                continue
+        unlike.append(i)
+    return unlike
 
 
 def _at(edge: Edge, length: int) -> tuple[bytes | None, list[Edge]]:
@@ -119,6 +144,10 @@ def _at(edge: Edge, length: int) -> tuple[bytes | None, list[Edge]]:
 
 def _merge_walk(at: bytes, a: Edge, b: Edge) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
     """Compare entry by entry: at least one side has few entries."""
+    one, other = a[1], b[1]
+    if one is not None and other is not None and load(one).paths is not None and load(other).paths is not None:
+        yield from _differ_buckets(at, one, other)
+        return
     left, right = walk(*a, b"", None, False), walk(*b, b"", None, False)
     x, y = next(left, None), next(right, None)
     while x is not None or y is not None:
@@ -133,3 +162,42 @@ def _merge_walk(at: bytes, a: Edge, b: Edge) -> Iterator[tuple[bytes, bytes | No
             if x[1] != y[1]:
                 yield at + x[0], x[1], y[1]
             x, y = next(left, None), next(right, None)
+
+
+def _differ_buckets(at: bytes, one: Node, other: Node) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+    mine, theirs = one.entries(), other.entries()
+    paths = mine if one.paths == other.paths and one.lengths == other.lengths else sorted({**mine, **theirs})
+    for path in paths:
+        old, new = mine.get(path), theirs.get(path)
+        if old != new:
+            yield at + path, old, new
+
+
+def unfinished(node: Node | None, saved: bool) -> Iterator[Node]:
+    """Yield the nodes at and below `node` that have no digest (where `saved`: no number) yet, children before parents.
+
+    Each once, and it must be given what it lacks before the next is asked for: that is how one that stands in many places
+    is known again.
+    """
+    stack = [] if node is None else [node]
+    while stack:
+        top = stack[-1]
+        if (top.number if saved else top.digest) is not None:
+            stack.pop()
+            continue
+        kids = top.kids
+        if kids is not None:
+            some = top.unsaved if saved else top.unsealed
+            waiting = []
+            for kid in kids if some is None else [kids[i] for i in nibbles_of(some)]:
+                if kid is None or (kid.number if saved else kid.digest) is not None:
+                    continue
+                if kid.kids is None:
+                    yield kid
+                else:
+                    waiting.append(kid)
+            if waiting:
+                stack += waiting
+                continue
+        stack.pop()
+        yield top

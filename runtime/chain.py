@@ -21,12 +21,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.errors import CodecError, StoreDamaged
-from actors.nodes import Node
+from actors.nodes import NIBBLES, Node
 from actors.tree import EMPTY, Tree
 from actors.values import decode, encode
 
 if TYPE_CHECKING:
-    from actors.nodes import NodeSource
+    from actors.cells import NodeSource
 
 _TITLE: Final = "lockstep block"
 _FORMAT: Final = 1
@@ -109,6 +109,8 @@ def read_record(record: bytes, digest: bytes, source: NodeSource) -> tuple[Block
         title, form, number, parent, inputs_digest, data_digest, gas_used, state_root, code = decode(header)
         if (title, form) != (_TITLE, _FORMAT):
             raise CodecError(f"a header of {title!r}, format {form!r}")
+        if top is not None and max(top[0], default=0) >= NIBBLES:
+            raise CodecError("the label of its state's top node is no path")
         block = Block(number, parent, gas_used, state_root, code, inputs, data)
         state = EMPTY if top is None else Tree(top[0], Node.stub(top[1], top[2], top[3], source))
         if (block.inputs_digest, sha256(data).digest()) != (inputs_digest, data_digest):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from actors.cells import from_cell
 from actors.errors import InputError
 from actors.keys import Key, encode_key
-from actors.memory import Slot, slot_at
-from actors.nodes import from_cell
+from actors.memory import Formed, Slot, slot_at
 from actors.region import View
 from actors.tree import EMPTY
-from actors.values import encode, freeze
+from actors.values import encode, encode_plain, freeze
 
 #: A heap's entries, or a function that makes them when there is no store yet.
 Genesis: TypeAlias = (
@@ -49,8 +49,8 @@ def _own(view: View) -> View:
     return View(tree, repr(view))
 
 
-def block_input(inputs: object) -> tuple[bytes, Any, list[tuple[bytes, Slot]]]:
-    """Return a block's input: encoded whole, frozen, and as entries behind the input region's key.
+def block_input(inputs: object) -> tuple[bytes, Slot, list[tuple[bytes, Slot]]]:
+    """Return a block's input: encoded whole, as a slot, and as entries behind the input region's key.
 
     A mapping becomes a region: `{"spans": …}` stands under `("block", "spans")`. Any other value stands under the key
     of the region itself.
@@ -58,8 +58,33 @@ def block_input(inputs: object) -> tuple[bytes, Any, list[tuple[bytes, Slot]]]:
     Raises:
         ValueRefused, KeyRefused, LimitExceeded: it cannot stand in a heap.
     """
+    plain = _plain(inputs) if type(inputs) is dict else None
+    if plain is not None:
+        return plain
     frozen = freeze(inputs)
     form = encode(frozen)
     if not isinstance(frozen, Mapping):
-        return form, frozen, [(b"", slot_at((), frozen))]
-    return form, frozen, [(encode_key(key), slot_at(key, value)) for key, value in frozen.items()]
+        return form, Formed(form), [(b"", slot_at((), frozen))]
+    return form, Formed(form), [(encode_key(key), slot_at(key, value)) for key, value in frozen.items()]
+
+
+def _plain(inputs: dict[Any, Any]) -> tuple[bytes, Slot, list[tuple[bytes, Slot]]] | None:
+    """Return the same for a few plain tuples, lists and small scalars by plain names, each encoded once; None for any other."""
+    if len(inputs) > _PLAIN_MAX:
+        return None
+    parts, entries = [], []
+    for key, value in inputs.items():
+        if type(key) is not str or not key.isascii() or not 0 < len(key) <= _PLAIN_MAX:
+            return None
+        # Behind the two bytes of its head, a tuple of one is the encoding of that one.
+        data = encode_plain((value,), lists=True)
+        if data is None or len(data) > _PLAIN_BYTES_MAX:
+            return None
+        parts.append((encode(key), data[2:]))
+        entries.append((encode_key(key), Formed(data[2:])))
+    form = bytes((0x09, len(parts))) + b"".join([part for pair in sorted(parts) for part in pair])
+    return form, Formed(form), entries
+
+
+_PLAIN_MAX: Final = 64
+_PLAIN_BYTES_MAX: Final = 1 << 16

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors import errors
 from actors.calls import CALLS, Call, Drop, Get, Put, Snapshot, Status
+from actors.cells import from_cell
 from actors.changes import Changes
 from actors.errors import CodecError, LockstepError, ReplayDiverged
 from actors.keys import decode_key, path_text, plain
 from actors.memory import Memory, form_of
-from actors.nodes import from_cell
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree

@@ -33,7 +33,7 @@ from actors.errors import (
 )
 from actors.keys import Name, decode_key, encode_key, path_text, show_key
 from actors.limits import JOURNAL_CALLS_MAX, NAMES_SHOWN_MAX, PROCESS_DEPTH_MAX, RECORDS_KEPT_MAX
-from actors.memory import Formed, Memory, Slot, to_slot
+from actors.memory import Formed, Memory, Slot, placed_error, to_slot, value_of
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
@@ -43,8 +43,9 @@ from runtime.record import AT_TOP, READY, RUNNING, STAGES, STOPPED, WAITING, Rec
 from runtime.state import child_names, child_state, freeze, freeze_children, thaw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from actors.calls import Copied
     from actors.process import Process, Root
 
 _log = logging.getLogger("lockstep.kernel")
@@ -70,7 +71,7 @@ class Input(NamedTuple):
     """Event, for the root alone: the next block's input."""
 
     #: What the program gets, and what goes into the input region: keys behind it, and slots.
-    value: Any
+    value: Slot
     entries: list[tuple[bytes, Slot]]
 
 
@@ -121,14 +122,17 @@ class Kernel:
 
     @staticmethod
     def genesis(program: type[Root], entries: list[tuple[bytes, Slot | View]]) -> Kernel:
-        """Return the machine before its first block: a root that was never started, on a heap of these entries."""
+        """Return the machine before its first block: a root that was never started, on a heap of these entries.
+
+        Raises:
+            LimitExceeded: they are too many.
+        """
         root = Record(None, "", Memory())
         root.program = program
-        for key, slot in entries:
-            if type(slot) is View:
-                root.memory.mount(key, slot.tree)
-            else:
-                root.memory.writes[key] = slot
+        try:
+            _copy(root.memory, entries)
+        except LimitExceeded as error:
+            raise placed_error("the genesis of /", error) from None
         return Kernel(root)
 
     @staticmethod
@@ -215,15 +219,19 @@ class Kernel:
             told = f"{path_text((*record.path, name))} has no program to start; pass program= with the PUT"
             return self._refuse(record, ProgramError(told))
         if child is None and len(record.path) >= PROCESS_DEPTH_MAX:
-            told = f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit"
+            told = (
+                f"{path_text(record.path)} is {PROCESS_DEPTH_MAX} processes deep, which is the limit; "
+                "let a process further up have the child"
+            )
             return self._refuse(record, LimitExceeded(told))
         if child is not None and not child.settled and not self._settled(record, child, call):
             return None
-        refused = _too_large(child, call)
+        memory = Memory() if child is None else child.memory
+        refused = _too_large(memory, call)
         if refused is not None:
-            return self._refuse(record, refused)
+            return self._refuse(record, placed_error(path_text((*record.path, name)), refused))
         if child is None:
-            child = record.adopt(Record(record, name, Memory()))
+            child = record.adopt(Record(record, name, memory))
             self._records += 1
         self._change(child, call)
         record.journal.append(None)
@@ -517,7 +525,11 @@ class Kernel:
     # --- blocks ---
 
     def _input(self, record: Record, event: Input) -> None:
-        """Begin a block: the input goes into its region, and the root goes on."""
+        """Begin a block: the input goes into its region, and the root goes on.
+
+        Raises:
+            LimitExceeded: the root's heap has no room for it; this machine is not to be used any more.
+        """
         if record.parent is not None or record is not self.root:
             raise self._bug("an input for a process that is not the root")
         self.closed = self.failed = None
@@ -527,12 +539,14 @@ class Kernel:
         if region is None:
             region = encode_key(record.program.input_region)  # type: ignore[attr-defined]
         memory.clear(region, None, None)
-        for key, slot in event.entries:
-            memory.writes[region + key] = slot
+        try:
+            memory.write({region + key: slot for key, slot in event.entries})
+        except LimitExceeded as error:
+            raise placed_error("the block's input, /", error) from None
         answer = None
         if record.middle:
             assert record.stopped_at is not None
-            answer = event.value
+            answer = value_of(event.value)
             record.journal.append(Resumed(answer, Changes(None, record.stopped_at, memory.fold())))
         memory.take_snapshot()
         record.stage = READY
@@ -567,22 +581,30 @@ def _apply(memory: Memory, call: Put) -> None:
             memory.clear(prefix, low, high)
         elif memory.read(prefix) is not ABSENT:
             memory.writes[prefix] = ABSENT
-    for key, slot in call.values:
+    _copy(memory, call.values)
+
+
+def _copy(memory: Memory, values: Iterable[Copied]) -> None:
+    """Copy values and regions into a heap, one by one."""
+    for key, slot in values:
         if type(slot) is View:
             memory.mount(key, slot.tree)
-        else:
+        elif len(memory.writes) < memory.room:
             memory.writes[key] = slot
+        else:
+            memory.write({key: slot})
 
 
-def _too_large(child: Record | None, call: Put) -> LimitExceeded | None:
-    """Return the error for a PUT whose regions would break a limit of the child's heap."""
-    for _, slot in call.values:
-        if type(slot) is View:
-            break
-    else:
-        return None
+def _too_large(memory: Memory, call: Put) -> LimitExceeded | None:
+    """Return the error for a PUT that would break a limit of the child's heap."""
+    if len(memory.writes) + len(call.delete) + len(call.values) <= memory.room:
+        for _, slot in call.values:
+            if type(slot) is View:
+                break
+        else:
+            return None
     try:
-        _apply(Memory() if child is None else child.memory.copy(), call)
+        _apply(memory.copy(), call)
     except LimitExceeded as error:
         return error
     return None

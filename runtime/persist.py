@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.nodes import Blob, Node
+from actors.cells import Blob
+from actors.records import is_leaf, record
+from actors.walks import unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from actors.nodes import NodeSource
+    from actors.cells import NodeSource
     from actors.tree import Tree
 
 
@@ -22,37 +22,24 @@ def number_nodes(tree: Tree, first: int, source: NodeSource) -> list[tuple[int, 
         source: the store that is to hold them.
 
     Returns:
-        (number, record) for each, children before parents, the numbers growing from `first` on.
+        (number, record) for each, children before parents, the numbers growing from `first` on, odd where the record refers
+        to no other one.
     """
     records: list[tuple[int, bytes]] = []
-    for node in _unnumbered(tree.node):
-        for cell in _cells(node):
-            if type(cell) is Blob and cell.number is None:
-                assert cell.data is not None
-                cell.number, cell.source = first + len(records), source
-                records.append((cell.number, cell.data))
-                cell.data = None
-        form = node.form() if node.digest is not None else node.seal()
-        node.number, node.source = first + len(records), source
-        records.append((node.number, form + node.links()))
+    free = first
+    for node in unfinished(tree.node, saved=True):
+        if node.blobs or node.value is not None:
+            for cell in (*node.blobs.values(), node.value):
+                if type(cell) is Blob and cell.number is None:
+                    assert cell.data is not None
+                    free |= 1
+                    cell.number, cell.source = free, source
+                    records.append((free, cell.data))
+                    cell.data = None
+                    free += 1
+        if node.digest is None:
+            node.seal()
+        number = free | 1 if is_leaf(node) else free + (free & 1)
+        records.append((number, record(node, number, source)))
+        free = number + 1
     return records
-
-
-def _cells(node: Node) -> Iterable[bytes | None]:
-    return node.entries.values() if node.entries is not None else (node.value,)
-
-
-def _unnumbered(node: Node | None) -> Iterator[Node]:
-    """Yield the nodes that have no number yet, children before parents; each must get one before the next is asked for."""
-    stack = [] if node is None else [node]
-    while stack:
-        top = stack[-1]
-        if top.number is not None:
-            stack.pop()
-            continue
-        waiting = [kid for kid in top.kids if kid is not None and kid.number is None] if top.kids is not None else None
-        if waiting:
-            stack += waiting
-        else:
-            stack.pop()
-            yield top

@@ -13,8 +13,8 @@ import random
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from actors.calls import CALLS
+from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
-from actors.nodes import damage
 from runtime.journal import replay
 from runtime.kernel import Failed, Kernel, Returned
 from runtime.position import foreign_await

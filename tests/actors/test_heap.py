@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
+from bisect import bisect_left, bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +28,7 @@ from actors import (
     LimitExceeded,
     MissingKey,
     Region,
+    Root,
     StoreDamaged,
     ValueRefused,
     View,
@@ -34,15 +37,16 @@ from actors import (
 )
 from actors.changes import changes_of
 from actors.keys import encode_key, plain
-from actors.limits import HEAP_ENTRIES_MAX, INLINE_BYTES_MAX, KEY_BYTES_MAX
+from actors.limits import BUCKET_ENTRIES_MAX, HEAP_ENTRIES_MAX, INLINE_BYTES_MAX, KEY_BYTES_MAX, PROCESS_DEPTH_MAX
 from actors.memory import Memory
 from actors.nodes import Node
 from actors.tree import EMPTY, Tree
-from actors.values import encode
+from actors.values import decode, encode
+from runtime import MemoryStore, Runtime
 from runtime.persist import number_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Elements = tuple[Any, ...]
 Model = dict[Elements, bytes]
@@ -229,11 +233,24 @@ class Heaps(RuleBasedStateMachine):
         assert list(self.heap.keys(region, reverse=reverse)) == [key for key, _ in expected]
         assert [form(value) for value in self.heap.values(region, reverse=reverse)] == [value for _, value in expected]
 
+    @rule(region=regions() | keys, default=values)
+    def look_at_the_ends(self, region: Any, default: Any) -> None:
+        expected = ordered(self.model, Region.of(region))
+        assert self.heap.count(region) == len(expected)
+        for end, at in ((self.heap.first, 0), (self.heap.last, -1)):
+            if expected:
+                assert form_items([end(region)]) == [expected[at]]
+            else:
+                with pytest.raises(MissingKey):
+                    end(region)
+                assert end(region, default=default) is default
+
     @rule()
     def count(self) -> None:
-        assert len(self.heap) == len(self.model)
+        assert len(self.heap) == self.heap.count() == len(self.model)
         assert bool(self.heap) == bool(self.model)
         assert list(self.heap) == [key for key, _ in ordered(self.model)]
+        assert list(reversed(self.heap)) == [key for key, _ in ordered(self.model)][::-1]
 
     @rule()
     def hash_it(self) -> None:
@@ -323,11 +340,12 @@ def test_a_region_ends_where_the_element_ends_not_in_the_middle_of_a_word() -> N
 # --- iteration ---
 
 
-@pytest.mark.parametrize("how", ["iter", "keys", "values", "items", "region"])
+@pytest.mark.parametrize("how", ["iter", "keys", "values", "items", "region", "reversed"])
 @pytest.mark.parametrize("begun", [False, True])
 def test_an_iteration_sees_the_heap_as_it_was_when_it_was_asked_for(how: str, begun: bool) -> None:
     heap = new_heap({n: n for n in range(20)})
-    asked = iter(heap) if how == "iter" else iter(heap.region()) if how == "region" else getattr(heap, how)()
+    views = {"iter": iter, "reversed": reversed, "region": lambda heap: iter(heap.region())}
+    asked = views[how](heap) if how in views else getattr(heap, how)()
     seen = [next(asked)] if begun else []
     heap[5] = "changed"
     heap[30] = "new"
@@ -345,6 +363,81 @@ def test_writing_while_iterating_is_well_defined() -> None:
     assert list(heap) == list(range(100, 150))
 
 
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(keys, max_size=40, unique_by=elements),
+    keys,
+    keys,
+    keys.filter(lambda prefix: len(elements(prefix)) < 2),
+    st.booleans(),
+)
+def test_what_other_sorted_maps_have_names_for_follows_from_the_two_bounds(
+    held: list[Any], one: Any, other: Any, prefix: Any, stored: bool
+) -> None:
+    """The table at the top of `actors.region`, against a sorted list."""
+    heap = new_heap(
+        {(*elements(prefix), *elements(key)): n for n, key in enumerate(held)} | {"before": 0, b"": 0, 7: 0}
+    )
+    if stored:
+        heap = Heap(Memory(Source().reopened(heap.memory.fold())))
+    model = {key: heap[key] for key in map(elements, heap.keys())}
+    inside_it = ordered({key: encode(value) for key, value in model.items()}, Region(prefix))
+    listed = [order(elements(key)) for key, _ in inside_it]
+    item = [(key, decode(value)) for key, value in inside_it]
+    at_least, above = bisect_left(listed, order(elements(one))), bisect_right(listed, order(elements(one)))
+
+    def at(index: int) -> Any:
+        return item[index] if 0 <= index < len(item) else None
+
+    behind = (*elements(one), b"")
+    assert heap.first(prefix, low=one, default=None) == at(at_least), "the ceiling"
+    assert heap.first(prefix, low=behind, default=None) == at(above), "the one behind it"
+    assert heap.last(prefix, high=behind, default=None) == at(above - 1), "the floor"
+    assert heap.last(prefix, high=one, default=None) == at(at_least - 1), "the one before it"
+    assert (heap.count(prefix, high=one), heap.count(prefix, low=behind)) == (at_least, len(item) - above)
+    assert list(islice(heap.items(prefix, low=behind), 3)) == item[above : above + 3]
+    assert list(islice(heap.items(prefix, high=one, reverse=True), 3)) == item[:at_least][::-1][:3]
+    low, high = sorted((one, other), key=encode_key)
+    region = Region(prefix, low, high)
+    for whole, apart in (((region,), {}), ((prefix, low), {"high": high})):
+        between = heap.region(*whole, **apart)
+        assert heap.count(*whole, **apart) == len(between)
+        assert (
+            list(heap.items(*whole, **apart))
+            == list(between.items())
+            == list(zip(between, between.values(), strict=True))
+        )
+        assert list(heap.keys(*whole, **apart, reverse=True)) == list(reversed(between))
+        assert heap.first(*whole, **apart, default=()) == next(heap.items(region), ())
+        assert heap.last(*whole, **apart, default=()) == next(heap.items(region, reverse=True), ())
+    heap.clear(prefix, low, high)
+    assert len(heap) == len(model) - len(between) and heap.count(region) == 0
+
+
+def test_the_ends_of_an_empty_region_are_an_error_or_the_default() -> None:
+    heap = new_heap({("n", 5): "five", "z": 0}, path=("shards", 3))
+    for end in (heap.first, heap.last, heap.region().first):
+        assert end("n") == (5, "five")
+        assert end("m", default=None) is None
+        assert end(Region("n", 6), default=(0, "none")) == (0, "none")
+        with pytest.raises(KeyError) as caught:
+            end("n", high=5)
+        assert isinstance(caught.value, MissingKey)
+        assert str(caught.value).startswith("no key in Region('n', high=5) of ")
+        assert str(caught.value).endswith("/shards/3; pass default= where it may be empty")
+    assert new_heap().first(default="nothing") == new_heap().region().last(default="nothing") == "nothing"
+
+
+def test_bounds_beside_a_whole_region_are_refused_not_forgotten() -> None:
+    heap = new_heap({("n", n): n for n in range(9)})
+    for ask in (heap.keys, heap.values, heap.items, heap.first, heap.last, heap.count, heap.region, heap.clear):
+        with pytest.raises(KeyRefused, match=r"come beside Region\('n', high=5\); give the bounds to the Region"):
+            ask(Region("n", high=5), low=3)
+        with pytest.raises(KeyRefused, match="low is above high"):
+            ask("n", 3, 2)
+    assert len(heap) == 9
+
+
 class Source:
     def __init__(self) -> None:
         self.records: dict[int, bytes] = {}
@@ -357,7 +450,7 @@ class Source:
         return self.records[number]
 
     def reopened(self, tree: Tree) -> Tree:
-        self.records.update(number_nodes(tree, len(self.records) + 1, self))
+        self.records.update(number_nodes(tree, max(self.records, default=0) + 1, self))
         node = tree.node
         if node is None:
             return EMPTY
@@ -379,6 +472,68 @@ def test_iteration_length_and_membership_read_no_more_than_they_need() -> None:
     heap.clear("n")
     assert (len(heap), source.reads < 24) == (0, True)
     assert len(list(items)) == 2999
+
+
+class CountingStore(MemoryStore):
+    """A store in memory that counts the nodes that are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def read_node(self, number: int) -> bytes:
+        self.reads += 1
+        return super().read_node(number)
+
+
+class Idle(Root):
+    async def run(self) -> None:
+        self.heap["n", 7] = "later"
+
+
+async def test_the_heap_of_a_kept_block_is_read_no_further_than_it_is_asked_for() -> None:
+    many = 100_000
+    store = CountingStore()
+    async with Runtime(Idle, store, genesis={("n", n): n for n in range(many)} | {"a": 0, "z": 1}) as rt:
+        await rt.advance()
+
+        def reads(ask: Callable[[View], Any]) -> tuple[int, Any]:
+            """How many nodes it reads of the heap of block 0, of which nothing else was read yet; what it gives."""
+            heap = rt.state(0).at("/").heap
+            before = store.reads
+            found = ask(heap)
+            return store.reads - before, found
+
+        middle = many // 2
+        deepest = max([reads(lambda heap: heap["n", n])[0] for n in (*range(0, many, 999), middle, many - 1)])  # noqa: B023
+        assert 3 < deepest < 10
+        few: list[tuple[Callable[[View], Any], Any, int]] = [
+            (lambda heap: heap.first("n"), (0, 0), 1),
+            (lambda heap: heap.last("n"), (many - 1, many - 1), 1),
+            (lambda heap: heap.first("n", low=middle), (middle, middle), 1),
+            (lambda heap: heap.last("n", high=middle), (middle - 1, middle - 1), 2),
+            (lambda heap: heap.first("nothing", default=None), None, 1),
+            (lambda heap: len(heap), many + 2, 0),
+            (lambda heap: heap.count("n"), many, 1),
+            (lambda heap: heap.count("n", 1000, middle), middle - 1000, 3),
+            (lambda heap: len(heap.region("n", low=17)), many - 17, 2),
+            (lambda heap: next(reversed(heap)), "z", 1),
+        ]
+        for number, (ask, expected, paths) in enumerate(few):
+            read, found = reads(ask)
+            assert found == expected, number
+            assert read <= paths * deepest, number
+        for reverse, expected_keys in ((False, range(middle, middle + 10)), (True, range(middle - 1, middle - 11, -1))):
+            bounds: Any = {"high": middle} if reverse else {"low": middle}
+            for how in ("keys", "items", "values"):
+                read, found = reads(
+                    lambda heap: list(islice(getattr(heap, how)("n", **bounds, reverse=reverse), 10))  # noqa: B023
+                )
+                assert found == ([(n, n) for n in expected_keys] if how == "items" else list(expected_keys))
+                assert read <= 2 * deepest + 10
+        everything, found = reads(lambda heap: sum(1 for _ in heap))
+        assert (found, everything > many // 16) == (many + 2, True), "the count of reads counts nothing"
+        assert rt.state().heap["n", 7] == "later" and rt.state(0).heap["n", 7] == 7
 
 
 # --- views ---
@@ -460,18 +615,20 @@ def test_a_heap_of_very_many_entries_is_refused_or_can_be_stored_and_read() -> N
     assert next(source.reopened(tree).entries())[1] == next(tree.entries())[1]
 
 
-def test_a_heap_of_very_long_paths_is_refused_or_can_be_stored_and_read() -> None:
+@pytest.mark.parametrize("entries", [2, BUCKET_ENTRIES_MAX + 8])
+def test_a_heap_of_very_long_paths_is_refused_or_can_be_stored_and_read(entries: int) -> None:
     source = Source()
-    heap = new_heap({n: n for n in range(20)})
-    try:
-        for _ in range(300):
-            whole = heap.region()
-            heap.clear()
-            heap["k" * (KEY_BYTES_MAX - 2)] = whole
-    except LimitExceeded:
-        pass
+    heap = new_heap({n: n for n in range(entries)})
+    mounts = 0
+    with pytest.raises(LimitExceeded, match="a region was mounted in itself, or in regions of regions, too often"):
+        while mounts < 300:
+            longer = new_heap()
+            longer["k" * (KEY_BYTES_MAX - 2)] = heap.region()
+            heap, mounts = longer, mounts + 1
+    assert mounts >= PROCESS_DEPTH_MAX
     heap[b"beside"] = 1
     tree = heap.memory.fold()
+    assert len(tree) == entries + 1
     last = next(source.reopened(tree).entries(reverse=True))
     assert last == next(tree.entries(reverse=True))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from ethereum_types.bytes import Bytes20, Bytes32
 from ethereum_types.numeric import U256
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recorded import DATA, needs
 
 from actors import BlockFailed, ChildFailed, Heap
 from actors.memory import Memory
@@ -32,11 +32,8 @@ from examples.ethereum.state import EMPTY_CODE_HASH, HeapState
 from runtime import Runtime
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("LOCKSTEP_DATA", ROOT.parent / "shared" / "data"))
 PACK = DATA / "mainnet_dev.json.xz"
-needs_pack = pytest.mark.skipif(
-    not PACK.exists(), reason=f"no recorded blocks at {PACK}; set LOCKSTEP_DATA to their folder"
-)
+needs_pack = needs(PACK.name)
 
 
 def example(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from programs import chain
+from pythons import VERSIONS, python_of
 
 import actors
 
@@ -60,14 +60,6 @@ def test_another_hash_seed_gives_the_same_blocks(expected: list[str], hash_seed:
     assert fresh(sys.executable, hash_seed) == expected
 
 
-@pytest.mark.parametrize("version", ["3.12", "3.13"])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_another_python_version_gives_the_same_blocks(expected: list[str], version: str) -> None:
-    if sys.version_info[:2] == tuple(map(int, version.split("."))):
-        pytest.skip("these tests run on it")
-    python = shutil.which(f"python{version}")
-    if python is None:
-        pytest.skip(f"there is no python{version}")
-    able = subprocess.run([python, "-c", "import pyrsistent, anyio"], capture_output=True, text=True, check=False)
-    if able.returncode != 0:
-        pytest.skip(f"python{version} cannot import what is needed: {able.stderr.strip().splitlines()[-1]}")
-    assert fresh(python, "7") == expected
+    assert fresh(python_of(version), "7") == expected

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import runtime
 from actors import BlockFailed, BlockUnknown, Process, Root
-from actors.nodes import from_cell
+from actors.cells import from_cell
 from actors.tree import EMPTY
 
 _DIRECTORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

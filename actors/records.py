@@ -1,0 +1,293 @@
+"""Records: what a store keeps of a node, and how a node comes back from it.
+
+A record stands under a number. Numbers follow from history, so nothing that is hashed has them; they grow, so that what
+was written together lies together. A number is odd where its record refers to no other one: whoever looks for what is
+still in use need not read those.
+
+    bucket   its form (see `actors.nodes`) up to the digests, which follow from the values
+             u16 …        where each inline value ends; a blob takes no bytes
+             bytes        the inline values, joined
+             u48 digest … each blob: the number of its record, and its digest
+    branch   its form
+             u48 …        the number of each child's record
+             value        the own value, where there is one
+    patch    81           a branch, or 82: a bucket, that differs from a stored one in a few children or values alone
+             u48          the number of that one's record, which is no patch itself
+             u32          in which ones: bit i for the child at nibble i, or for the entry i
+             81: slot u48 … each such child: its slot in the form, and its number
+             82: value …  each such value; none is a blob, nor any that stays: a bucket with one is no patch
+    value    u16 bytes    its size, 1 … INLINE_BYTES_MAX, and itself
+             0000 u48 digest    a blob
+    blob     the encoded value
+
+A block that changes a few entries of many changes a few slots in each node on the way to them. Patches keep what it
+writes in proportion to that; at most one record more is read for one.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from operator import sub
+from typing import Final
+
+from actors.cells import DIGEST_BYTES, Blob, NodeSource, cell_digest, damaged, read
+from actors.errors import CodecError
+from actors.limits import INLINE_BYTES_MAX, NODE_BYTES_MAX
+from actors.nodes import (
+    BUCKET,
+    ENDS,
+    LATER,
+    LINK_BYTES,
+    NIBBLES,
+    SLOT_BYTES,
+    Node,
+    places,
+    read_branch,
+    read_bucket_head,
+)
+from actors.wire import Cursor
+
+_BRANCH_PATCH: Final = 0x81
+_BUCKET_PATCH: Final = 0x82
+_MASK_BYTES: Final = 4
+#: The largest number of a record.
+NUMBER_MAX: Final = 2 ** (8 * LINK_BYTES) - 1
+#: A patch is of at most one child or entry in so many.
+_PATCH_SHARE: Final = 3
+
+
+# --- writing ---
+
+
+def is_leaf(node: Node) -> bool:
+    """Tell whether the record of a node that has none yet will refer to no other."""
+    return node.kids is None and not node.blobs and not _is_patch_of_bucket(node)
+
+
+def _is_patch_of_bucket(node: Node) -> bool:
+    return node.base > 0 and _PATCH_SHARE * node.patched.bit_count() <= node.count and not node.blobs
+
+
+def record(node: Node, number: int, source: NodeSource) -> bytes:
+    """Return the record of a sealed node that is to stand under `number`. Its children and blobs must have numbers."""
+    node.number, node.source = number, source
+    return _bucket_record(node, number) if node.kids is None else _branch_record(node, number)
+
+
+def _patch_head(tag: int, node: Node) -> bytes:
+    return bytes((tag,)) + node.base.to_bytes(LINK_BYTES, "big") + node.patched.to_bytes(_MASK_BYTES, "big")
+
+
+def _link(number: int | None) -> bytes:
+    assert number is not None
+    return number.to_bytes(LINK_BYTES, "big")
+
+
+def _blob_link(blob: Blob) -> bytes:
+    return _link(blob.number) + blob[:DIGEST_BYTES]
+
+
+def _value(cell: bytes) -> bytes:
+    return b"\0\0" + _blob_link(cell) if type(cell) is Blob else len(cell).to_bytes(2, "big") + cell
+
+
+def _bucket_record(node: Node, number: int) -> bytes:
+    if _is_patch_of_bucket(node):
+        parts, ends, cells, some = [_patch_head(_BUCKET_PATCH, node)], node.ends, node.cells, node.patched
+        for i in range(node.count):
+            if some >> i & 1:
+                end = ends[2 * i] << 8 | ends[2 * i + 1]
+                begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+                parts += ((end - begin).to_bytes(2, "big"), cells[begin:end])
+        return b"".join(parts)
+    node.base, node.patched = number, 0
+    assert node.form is not None
+    parts = [node.form[: -DIGEST_BYTES * node.count], node.ends, node.cells]
+    if node.blobs:
+        parts += [_blob_link(node.blobs[path]) for path in sorted(node.blobs)]
+    return b"".join(parts)
+
+
+def _branch_record(node: Node, number: int) -> bytes:
+    form, kids, links, unsaved = node.form, node.kids, node.links, node.unsaved
+    assert form is not None and kids is not None and links is not None
+    bits = int.from_bytes(form[1:3], "big")
+    if unsaved is None:
+        unsaved = sum([1 << i for i, kid in enumerate(kids) if kid is not None and kid is not LATER])
+        node.base = 0
+    spliced = bytearray(links)
+    for i, _, at in places(bits, unsaved):
+        spliced[at : at + LINK_BYTES] = kids[i].number.to_bytes(LINK_BYTES, "big")  # type: ignore[union-attr]
+    patched = node.patched | unsaved
+    node.links = links = bytes(spliced)
+    node.unsaved = 0
+    if node.base and _PATCH_SHARE * patched.bit_count() <= bits.bit_count():
+        node.patched = patched
+        parts = [_patch_head(_BRANCH_PATCH, node)]
+        for _, slot, link in places(bits, patched):
+            parts += (form[slot : slot + SLOT_BYTES], links[link : link + LINK_BYTES])
+        return b"".join(parts)
+    node.base, node.patched = number, 0
+    return form + links + (b"" if node.value is None else _value(node.value))
+
+
+# --- reading ---
+
+
+def load(node: Node) -> Node:
+    """Bring in the content of a node if it is a stub, and return it.
+
+    Raises:
+        StoreDamaged: it is not there, or not what the parent's digest says.
+    """
+    if node.kids is None and node.paths is None:
+        source, number = node.source, node.number
+        assert source is not None and number is not None
+        data = read(source, number)
+        try:
+            _take(node, _decode(data, number, source))
+        except CodecError as error:
+            raise damaged(source, number, str(error)) from error
+    return node
+
+
+def _take(node: Node, content: Node) -> None:
+    if content.digest != node.digest:
+        raise CodecError("node: its bytes do not have the digest that its parent holds")
+    if content.count != node.count:
+        raise CodecError(f"node: it has {content.count} entries where its parent says {node.count}")
+    node.form, node.base, node.patched = content.form, content.base, content.patched
+    if content.kids is None:
+        node.lengths, node.cells, node.ends = content.lengths, content.cells, content.ends
+        node.blobs = content.blobs
+    else:
+        node.labels, node.value, node.links = content.labels, content.value, content.links
+        node.unsealed = node.unsaved = 0
+    # Last, because they are what tells a loaded node from a stub.
+    node.paths, node.kids = content.paths, content.kids
+
+
+def _decode(data: bytes, number: int, source: NodeSource) -> Node:
+    """Return the node of a record, with its form and digest.
+
+    Raises:
+        CodecError: that is no record.
+    """
+    if len(data) > NODE_BYTES_MAX:
+        raise CodecError(f"node: {len(data)} bytes are over the limit of {NODE_BYTES_MAX}")
+    tag = data[0] if data else -1
+    if tag not in (_BRANCH_PATCH, _BUCKET_PATCH):
+        return _decode_whole(data, number, source)
+    cursor = Cursor(data, "node", 1)
+    base = int.from_bytes(cursor.take(LINK_BYTES), "big")
+    patched = int.from_bytes(cursor.take(_MASK_BYTES), "big")
+    if base >= number:
+        raise cursor.refuse(f"it is a patch of node {base}, which comes behind it,")
+    node = _decode_whole(read(source, base), base, source)
+    if (node.kids is None) != (tag == _BUCKET_PATCH):
+        raise cursor.refuse(f"it is a patch of node {base}, which is of another kind,")
+    if tag == _BUCKET_PATCH:
+        _patch_bucket(node, patched, cursor, source)
+    else:
+        _patch_branch(node, patched, cursor)
+    cursor.end()
+    assert node.form is not None
+    node.digest = sha256(node.form).digest()
+    node.base, node.patched = base, patched
+    return node
+
+
+def _decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
+    cursor = Cursor(data, "node")
+    tag = cursor.byte()
+    if tag == BUCKET:
+        node = read_bucket_head(cursor)
+        head = data[: cursor.position]
+        code = ENDS[node.count]
+        node.ends = cursor.take(code.size)
+        ends = code.unpack(node.ends)
+        node.cells = cells = cursor.take(ends[-1])
+        begins = (0, *ends[:-1])
+        sizes = tuple(map(sub, ends, begins))
+        if min(sizes) < 0 or max(sizes) > INLINE_BYTES_MAX:
+            raise cursor.refuse("the sizes of a bucket's values are not right, before")
+        digests = [sha256(cells[begin:end]).digest() for begin, end in zip(begins, ends, strict=True)]
+        if 0 in sizes:
+            node.blobs = {}
+            for i, path in enumerate(node.path_list()):
+                if sizes[i] == 0:
+                    node.blobs[path] = blob = _read_blob(cursor, source)
+                    digests[i] = blob[:DIGEST_BYTES]
+        node.form = head + b"".join(digests)
+    else:
+        node = read_branch(cursor, tag)
+        node.form = data[: cursor.position]
+        node.links = cursor.take(LINK_BYTES * (NIBBLES - node.kids.count(None)))  # type: ignore[union-attr]
+        if node.value is not None:
+            cell = _read_value(cursor, source)
+            if cell_digest(cell) != node.value:
+                raise cursor.refuse("the own value does not have its digest, just before")
+            node.value = cell
+    cursor.end()
+    node.digest = sha256(node.form).digest()
+    node.base = number
+    return node
+
+
+def _patch_bucket(node: Node, patched: int, cursor: Cursor, source: NodeSource) -> None:
+    if patched >> node.count:
+        raise cursor.refuse("a patch is of no entry, just before")
+    for i, path in enumerate(node.path_list()):
+        if patched >> i & 1:
+            changed = node.edited(path, _read_value(cursor, source))
+            assert changed is not None
+            node.cells, node.ends, node.blobs, node.form = changed.cells, changed.ends, changed.blobs, changed.form
+    if node.blobs:
+        # None is written, and `references` looks for none.
+        raise cursor.refuse("a patch makes a bucket with a blob, just before")
+
+
+def _patch_branch(node: Node, patched: int, cursor: Cursor) -> None:
+    assert node.form is not None and node.links is not None
+    form, links = bytearray(node.form), bytearray(node.links)
+    bits = int.from_bytes(form[1:3], "big")
+    if patched & ~bits:
+        raise cursor.refuse("a patch is of no child, just before")
+    for _, slot, link in places(bits, patched):
+        form[slot : slot + SLOT_BYTES] = cursor.take(SLOT_BYTES)
+        links[link : link + LINK_BYTES] = cursor.take(LINK_BYTES)
+    node.form, node.links = bytes(form), bytes(links)
+    again = Cursor(node.form, "node")
+    node.count = read_branch(again, again.byte()).count
+
+
+def _read_blob(cursor: Cursor, source: NodeSource) -> Blob:
+    number = int.from_bytes(cursor.take(LINK_BYTES), "big")
+    return Blob.stored(cursor.take(DIGEST_BYTES), number, source)
+
+
+def _read_value(cursor: Cursor, source: NodeSource) -> bytes:
+    size = int.from_bytes(cursor.take(2), "big")
+    if size > INLINE_BYTES_MAX:
+        raise cursor.refuse("a long value stands inside its node, just before")
+    return cursor.take(size) if size else _read_blob(cursor, source)
+
+
+def references(number: int, source: NodeSource) -> tuple[list[int], int]:
+    """Return the numbers of what the node of an even number refers to, and of the record that it is a patch of, or 0.
+
+    Raises:
+        StoreDamaged: it is no node's record.
+    """
+    data = source.read_node(number)
+    if data[:1] == bytes((_BUCKET_PATCH,)):
+        # No bucket with a blob is kept as a patch.
+        return [], int.from_bytes(data[1 : 1 + LINK_BYTES], "big")
+    try:
+        node = _decode(data, number, source)
+    except CodecError as error:
+        raise damaged(source, number, str(error)) from error
+    links = node.links or b""
+    found = [int.from_bytes(links[at : at + LINK_BYTES], "big") for at in range(0, len(links), LINK_BYTES)]
+    found += [cell.number for cell in (*node.blobs.values(), node.value) if isinstance(cell, Blob) and cell.number]
+    return found, node.base if node.base != number else 0

@@ -1,0 +1,1 @@
+"""What all tests share. That this file is here lets them import `recorded`, which stands beside it."""
