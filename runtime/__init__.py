@@ -13,8 +13,26 @@
 """
 
 from runtime.chain import Block
+from runtime.difference import KeyDifference, ProcessDifference
 from runtime.machine import Runtime, run
+from runtime.prune import Pruned
 from runtime.store import MemoryStore, SqliteStore, Store
+from runtime.transfer import StreamRefused, Transferred, export_block, import_block
 from runtime.view import ProcessView
 
-__all__ = ["Block", "MemoryStore", "ProcessView", "Runtime", "SqliteStore", "Store", "run"]
+__all__ = [
+    "Block",
+    "KeyDifference",
+    "MemoryStore",
+    "ProcessDifference",
+    "ProcessView",
+    "Pruned",
+    "Runtime",
+    "SqliteStore",
+    "Store",
+    "StreamRefused",
+    "Transferred",
+    "export_block",
+    "import_block",
+    "run",
+]

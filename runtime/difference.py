@@ -1,14 +1,13 @@
-"""Differences between two states: process by process, key by key. O(what differs)."""
+"""Differences between two states: process by process, key by key. O(what differs), and a process at a time in memory."""
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from actors.keys import Key, Path, decode_key, plain
-from actors.nodes import from_cell
+from actors.cells import from_cell
+from actors.keys import Key, Path, decode_element, decode_key, plain
 from actors.values import ABSENT, decode
-from runtime.state import CONTROL, HEAP, Control, locate, part_text
+from runtime.state import CHILD, CONTROL, HEAP, Control, behind, locate, part_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,29 +35,36 @@ class ProcessDifference(NamedTuple):
 
 
 def difference(old: Tree, new: Tree) -> Iterator[ProcessDifference]:
-    """Yield in what two states differ, process by process, parents first.
+    """Yield in what two states differ, process by process, parents first, in key order; lazily.
 
     Snapshots, journals and the like are left out: they follow from the rest.
     """
-    located = ((*locate(key), a, b) for key, a, b in old.difference(new))
-    # A parent's own parts stand on both sides of its children's in a state ("c" is between "b" and "h"), so the parts
-    # of one process are brought together before they are told.
-    found: dict[Path, list[Any]] = {}
-    for path, group in groupby(located, key=lambda one: one[0]):
-        found.setdefault(path, []).extend((part, key, a, b) for _, part, key, a, b in group if part in (CONTROL, HEAP))
-    for path in sorted(found, key=_path_order):
-        parts = found[path]
-        control: dict[str, tuple[Any, Any]] = {}
-        kind = "changed"
-        keys = []
-        for part, key, a, b in parts:
-            if part == CONTROL:
-                kind = "added" if a is None else "removed" if b is None else "changed"
-                control = _control_difference(a, b)
-            else:
-                keys.append(KeyDifference(plain(decode_key(key)), _value(a), _value(b)))
+    # Those below one process are gone through before the next one beside it.
+    levels: list[Iterator[tuple[Path, Tree, Tree]]] = [iter([((), old, new)])]
+    while levels:
+        found = next(levels[-1], None)
+        if found is None:
+            levels.pop()
+            continue
+        path, old, new = found
+        a, b = old.cell(CONTROL), new.cell(CONTROL)
+        kind = "added" if a is None else "removed" if b is None else "changed"
+        control = {} if a == b else _control_difference(a, b)
+        heaps = old.extract(HEAP).difference(new.extract(HEAP))
+        keys = [KeyDifference(plain(decode_key(key)), _value(one), _value(other)) for key, one, other in heaps]
         if control or keys:
             yield ProcessDifference(path, kind, control, keys)
+        levels.append(_children(path, old.extract(CHILD), new.extract(CHILD)))
+
+
+def _children(path: Path, old: Tree, new: Tree) -> Iterator[tuple[Path, Tree, Tree]]:
+    """Yield (path, state here, state there) of the children of a process whose states differ."""
+    while (found := next(old.difference(new), None)) is not None:
+        name, end = decode_element(found[0], 0)
+        assert not isinstance(name, bytes)
+        prefix = found[0][:end]
+        yield (*path, name), old.extract(prefix), new.extract(prefix)
+        old, new = old.cut(behind(prefix), None), new.cut(behind(prefix), None)
 
 
 def first_difference(expected: Tree, got: Tree) -> tuple[Path, str, str, str]:
@@ -76,10 +82,6 @@ def first_difference(expected: Tree, got: Tree) -> tuple[Path, str, str, str]:
     assert best is not None, "the states do not differ"
     path, part, key, a, b = best
     return path, part_text(part, key), _shown(part, a), _shown(part, b)
-
-
-def _path_order(path: Path) -> list[tuple[bool, Any]]:
-    return [(isinstance(name, int), name) for name in path]
 
 
 def _value(cell: bytes | None) -> Any:

@@ -12,27 +12,35 @@ the processes in memory are then forgotten, and come back from the head's state 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import inspect
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
+import threading
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, TypeVar
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 
-from actors.errors import BlockFailed, ChildFailed, InputError, StoreDamaged, StoreMismatch
+from actors.errors import BlockFailed, BlockUnknown, ChildFailed, InputError, StoreDamaged, StoreMismatch
 from actors.keys import path_text
 from actors.memory import form_of
 from actors.process import Root, check_program
+from actors.prove import prove
 from actors.values import encode
 from runtime.chain import Block
+from runtime.difference import ProcessDifference, difference
 from runtime.driver import Writer, drive
-from runtime.history import History, Which
+from runtime.history import ROOT_PROGRAM, History, Which, check_keep
 from runtime.inputs import Genesis, block_input, genesis_entries
 from runtime.kernel import Input, Kernel
 from runtime.programs import code_digest, identity
+from runtime.prune import Pruned, Pruner, due
 from runtime.stepper import Stepper
 from runtime.store import MemoryStore, SqliteStore, Store
+from runtime.transfer import Transferred, export_block
 from runtime.verify import verify_block
 from runtime.view import ProcessView
 
@@ -40,14 +48,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
     from types import TracebackType
 
+    from actors.keys import Key, Path
+    from actors.proof import Proof
     from actors.tree import Tree
     from runtime.stepper import Order
+    from runtime.store.base import Commit
 
 T = TypeVar("T")
 Where: TypeAlias = str | os.PathLike[str] | Store | None
 
 _log = logging.getLogger("lockstep")
-_ROOT: Final = "root program"
+#: So many blocks more than are to be kept are there, or a quarter more, before some are dropped.
+_SLACK_MIN: Final = 16
 _NO_INPUTS: Final[Mapping[str, Any]] = {}
 
 
@@ -59,6 +71,8 @@ class Runtime:
         store: a path, an open `Store`, or None to keep everything in memory.
         genesis: the entries of the root's first heap: a mapping, (key, value) pairs, or a function that makes them,
             which is called only where the store is new. Where it is not, entries that differ are refused.
+        keep: keep about so many of the last blocks, at least as many: older ones, and what only they held, are dropped
+            bit by bit as blocks are made, so that the store stops growing. None: all are kept. See `prune`.
         order: in which order effects of different processes are performed; for tests. It never changes a result.
         forget: restore every process from its journal whenever it goes on in the middle; for tests.
 
@@ -73,6 +87,7 @@ class Runtime:
         store: Where = None,
         genesis: Genesis | None = None,
         *,
+        keep: int | None = None,
         order: Order | None = None,
         forget: bool = False,
     ) -> None:
@@ -80,6 +95,9 @@ class Runtime:
         self._root = root
         self._where = store
         self._genesis = genesis
+        if keep is not None:
+            check_keep(keep)
+        self._keep = keep
         self._order = order
         self._forget = forget
         self._store: Store | None = None
@@ -87,6 +105,13 @@ class Runtime:
         self._writer: Writer | None = None
         self._stepper: Stepper | None = None
         self._turn: anyio.Lock | None = None
+        #: Held by `prune`, and while it is, nothing else prunes: a cycle must not sweep what another one still reads.
+        self._pruning: anyio.Lock | None = None
+        #: The cycle of pruning that goes on beside the blocks, and what it sweeps out with the next one that is made.
+        self._pruner: Pruner | None = None
+        self._swept: Commit | None = None
+        #: How many nodes the last block wrote.
+        self._written = 0
 
     # --- opening and closing ---
 
@@ -107,6 +132,7 @@ class Runtime:
         self._store = store
         self._writer = Writer(store)
         self._turn = anyio.Lock()
+        self._pruning = anyio.Lock()
         return self
 
     async def __aexit__(
@@ -121,7 +147,7 @@ class Runtime:
                     self._writer.close()
                 if self._store is not None:
                     self._store.close()
-                self._history = self._writer = self._store = None
+                self._history = self._writer = self._store = self._pruner = self._swept = None
 
     def _genesis_state(self) -> Tree:
         return Kernel.genesis(self._root, genesis_entries(self._genesis)).state()
@@ -131,11 +157,11 @@ class Runtime:
         code = code_digest(frozenset({self._root}))
         nothing = encode(None)
         block = Block(0, b"", 0, state.digest(), code, nothing, nothing)
-        return History.begin(store, block, state, {_ROOT: identity(self._root).encode()})
+        return History.begin(store, block, state, {ROOT_PROGRAM: identity(self._root).encode()})
 
     def _go_on(self, store: Store) -> History:
         try:
-            root = (store.meta(_ROOT) or b"\xff").decode()
+            root = (store.meta(ROOT_PROGRAM) or b"\xff").decode()
         except UnicodeDecodeError as error:
             raise StoreDamaged(
                 f"{store.place} is damaged: it names no root program; restore it from a backup"
@@ -147,11 +173,11 @@ class Runtime:
             )
         history = History(store)
         if self._genesis is not None and not callable(self._genesis):
-            made, kept = self._genesis_state(), history.state(0)
-            if made.digest() != kept.digest():
+            made, kept = self._genesis_state().digest(), history.genesis_root()
+            if made != kept:
                 raise StoreMismatch(
-                    f"{store.place} began from another genesis (state root {kept.digest().hex()[:16]}…, this one gives "
-                    f"{made.digest().hex()[:16]}…); leave genesis out to go on with the store, or choose another path"
+                    f"{store.place} began from another genesis (state root {kept.hex()[:16]}…, this one gives "
+                    f"{made.hex()[:16]}…); leave genesis out to go on with the store, or choose another path"
                 )
         return history
 
@@ -184,11 +210,43 @@ class Runtime:
         async with self._turn:
             history = self._opened()
             try:
+                await self._tidy(history)
                 return await self._make(history, form, Input(value, entries))
             except BaseException:
                 # Whatever the processes did since the head's state is not to be: they come back from there.
                 self._forget_processes()
                 raise
+
+    async def _tidy(self, history: History) -> None:
+        """Go on with what `keep` asks for; `_swept` is then what is to be swept out with the block that is made next."""
+        keep = self._keep
+        assert self._pruning is not None
+        # Where the last step went with a block that was not made, it goes with this one.
+        if keep is None or self._swept is not None or self._pruning.locked():
+            return
+        late = history.head.number - history.first >= keep + max(_SLACK_MIN, keep // 4)
+        if late and (self._pruner is None or not self._pruner.marking):
+            await self._drop(history, keep)
+            if self._pruner is None and due(history.store):
+                self._forget_processes()
+                self._pruner = Pruner(history)
+        pruner, self._pruner = self._pruner, None  # a cycle that meets damage is over
+        if pruner is not None:
+            self._swept = pruner.step(self._written)
+            if not pruner.done:
+                self._pruner = pruner
+
+    async def _drop(self, history: History, keep: int) -> int:
+        """Drop blocks; return how many."""
+        assert self._writer is not None
+        drop = history.drop_of(keep)
+        if drop is None:
+            return 0
+        cancelled = await self._writer.commit(drop)
+        history.dropped(drop)
+        if cancelled is not None:
+            raise cancelled
+        return len(drop.dropped_blocks)
 
     async def _make(self, history: History, inputs: bytes, event: Input) -> Block:
         assert self._writer is not None
@@ -210,7 +268,15 @@ class Runtime:
         code = code_digest(closed.programs)
         nodes = history.nodes_of(state)
         block = Block(parent.number + 1, parent.hash, closed.used, state.digest(), code, inputs, data)
-        cancelled = await self._writer.commit(history.commit_of(block, state, nodes))
+        if history.store.block(block.hash) is not None:
+            # Made before, on a branch that was left: it has nodes of its own, and nobody may hold others in memory.
+            state, nodes = history.state(block), []
+            self._forget_processes()
+        commit = history.commit_of(block, state, nodes)
+        if self._swept is not None:
+            commit = dataclasses.replace(commit, dropped_nodes=self._swept.dropped_nodes, meta=self._swept.meta)
+        cancelled = await self._writer.commit(commit)
+        self._swept, self._written = None, len(nodes)
         history.head, history.head_state = block, state
         _log.debug("block %d closed, state root %s", block.number, block.state_root.hex())
         if cancelled is not None:
@@ -236,7 +302,7 @@ class Runtime:
         return self._opened().find(which)
 
     def blocks(self, *, branches: bool = False) -> Iterator[Block]:
-        """Yield the blocks from the genesis to the head; with `branches`, those of all branches, by number."""
+        """Yield the blocks from the first that is kept to the head; with `branches`, those of all branches, by number."""
         return self._opened().blocks(branches=branches)
 
     async def revert(self, block: Which) -> Block:
@@ -259,18 +325,92 @@ class Runtime:
                 raise cancelled
         return target
 
+    async def prune(self, keep: int) -> Pruned:
+        """Drop all blocks but those of the last `keep` numbers, on all branches, and what only they held.
+
+        What the kept ones share stays, and the room is used again: the file does not shrink, it stops growing. It goes
+        on beside `advance`, one pruning after the other; where it is cut off, at any point, nothing is lost, and the
+        next one does the rest. Views of dropped blocks cannot be read any more.
+
+        Args:
+            keep: how many blocks of the chain are kept, the head among them: at least 1.
+
+        Raises:
+            InputError: `keep` is not at least 1.
+            StoreError: a step could not be made.
+        """
+        check_keep(keep)
+        self._opened()
+        assert self._turn is not None and self._pruning is not None
+        async with self._pruning:
+            async with self._turn:
+                history = self._opened()
+                blocks = await self._drop(history, keep)
+                # What processes hold in memory may be what no kept block reaches. The head's state has all of them anew.
+                self._forget_processes()
+                self._pruner = self._swept = None
+                pruner = Pruner(history)
+            while not pruner.done:
+                await anyio.lowlevel.checkpoint()
+                async with self._turn:
+                    self._opened()
+                    assert self._writer is not None
+                    commit = pruner.step()
+                    cancelled = None if commit is None else await self._writer.commit(commit)
+                if cancelled is not None:
+                    raise cancelled
+            return Pruned(history.first, blocks, pruner.dropped)
+
+    def changes(self, old: Which, new: Which) -> Iterator[ProcessDifference]:
+        """Tell in what the states behind two blocks differ, be they on one branch or on two.
+
+        It reads what differs, however large the rest is, and lazily: nothing before the first is asked for.
+
+        Args:
+            old: a block.
+            new: another one, before it or after it.
+
+        Returns:
+            An iterator of the processes that differ, parents first: in which keys of their heaps, and in what else.
+
+        Raises:
+            BlockUnknown: one of them is not kept. (What is pruned later cannot be read any more.)
+        """
+        history = self._opened()
+        return difference(history.state(old), history.state(new))
+
     def state(self, block: Which | None = None) -> ProcessView:
         """Return a read-only view of the root process behind a block (the head, if not given), and so of all below it."""
         history = self._opened()
         return ProcessView(history.state(history.head if block is None else block), ())
 
+    def prove(self, block: Which, path: str | Path, *keys: Key) -> Proof:
+        """Return a proof that keys of a process's heap have their values, or are absent, in the state behind a block.
+
+        `Proof.verify` checks it against the block's state root, anywhere, with `actors` alone. Keys of one proof share
+        the nodes on their ways. A proof has the values themselves, so that of a large value is large.
+
+        Args:
+            block: the block.
+            path: the process: `"/shards/3"`, or `("shards", 3)`. Of a pending one, its heap is what it was started on.
+            keys: the keys, one at least; a tuple is one key.
+
+        Raises:
+            NoSuchChild: there is no such process.
+            InputError: no key is given.
+            KeyRefused, LimitExceeded: one is no key; they are too many for one proof, or their values too large.
+            BlockUnknown: there is no such block.
+        """
+        state = self._opened().state(block)
+        return prove(state, ProcessView(state, ()).at(path).path, keys)
+
     async def verify(
-        self, first: int = 1, last: int | None = None, *, progress: Callable[[Block], None] | None = None
+        self, first: int | None = None, last: int | None = None, *, progress: Callable[[Block], None] | None = None
     ) -> int:
         """Execute blocks of the chain again, from the store and in another order of completion, and compare everything.
 
         Args:
-            first: the first block's number.
+            first: the first block's number; that of the first whose parent is kept, if not given.
             last: the last one's; the head's, if not given.
             progress: called with each block that was verified.
 
@@ -279,18 +419,61 @@ class Runtime:
 
         Raises:
             VerifyFailed: at the first difference, with the block, the process, the key, expected and got.
-            BlockUnknown: the chain does not have them all.
+            BlockUnknown: the chain does not have them all, or not the state before the first.
         """
         history = self._opened()
+        wanted = last if first is None else first
         last = history.head.number if last is None else last
+        first = history.first + 1 if first is None else first
         if not first >= 1:
             raise InputError(f"verify: the first block is {first}; block 0 is the genesis, which nothing executed")
+        if wanted is not None and 0 < wanted <= history.first:
+            raise BlockUnknown(
+                f"block {wanted} cannot be verified: the state before it was pruned; the chain is kept from block "
+                f"{history.first} on, so the first that can be is {history.first + 1}"
+            )
         for number in range(first, last + 1):
             block = history.find(number)
             await verify_block(history.state(number - 1), block, history.state(number))
             if progress is not None:
                 progress(block)
         return max(0, last - first + 1)
+
+    async def export(
+        self,
+        file: str | os.PathLike[str] | BinaryIO,
+        block: Which | None = None,
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Transferred:
+        """Write a block with its whole state as one stream, of which `import_block` makes a store. Beside `advance`.
+
+        Args:
+            file: the path of a file that there is not yet, or a binary file that is open for writing.
+            block: the block; the head, if not given.
+            progress: told, in another thread, how many entries are through, and how many there are.
+
+        Raises:
+            BlockUnknown: the block is not kept, or was pruned meanwhile.
+            InputError: the file is there already, or cannot be written.
+        """
+        history = self._opened()
+        found = history.find(history.head if block is None else block)
+        cancelled = threading.Event()
+
+        def told(entries: int, whole: int) -> None:
+            if cancelled.is_set():
+                raise InputError("the export was cancelled")
+            if progress is not None:
+                progress(entries, whole)
+
+        try:
+            return await anyio.to_thread.run_sync(
+                lambda: export_block(history.store, found, file, progress=told), abandon_on_cancel=True
+            )
+        except anyio.get_cancelled_exc_class():
+            cancelled.set()
+            raise
 
 
 def _block_failed(number: int, kernel: Kernel) -> BlockFailed:

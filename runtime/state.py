@@ -194,10 +194,10 @@ def child_names(children: Tree, reverse: bool = False) -> Iterator[Name]:
         name, end = decode_element(key, 0)
         assert not isinstance(name, bytes)
         yield name
-        rest = rest.cut(None, key[:end]) if reverse else rest.cut(_behind(key[:end]), None)
+        rest = rest.cut(None, key[:end]) if reverse else rest.cut(behind(key[:end]), None)
 
 
-def _behind(prefix: bytes) -> bytes:
+def behind(prefix: bytes) -> bytes:
     """Return a key behind all that begin with a child's encoded name: behind that stand letters."""
     return prefix + b"\xff"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from actors.errors import InputError, NoSuchChild
-from actors.keys import Name, Path, check_name, path_text
+from actors.errors import NoSuchChild
+from actors.keys import Name, Path, check_name, parse_path, path_text
 from actors.limits import NAMES_SHOWN_MAX
 from actors.region import View
 from actors.trap import Trap, TrapKind
@@ -99,35 +99,3 @@ class ChildrenView(Mapping[Name, ProcessView]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def parse_path(text: str | Path) -> Path:
-    """Return a path from its printed form: `/shards/3` is ("shards", 3), and `/'3'` is ("3",).
-
-    Raises:
-        InputError: that is no path.
-    """
-    if not isinstance(text, str):
-        return tuple(text)
-    if not text.startswith("/"):
-        raise InputError(f"{text!r} is no path; a path begins with /, the root: /shards/3")
-    names: list[Name] = []
-    for part in _parts(text):
-        quoted = len(part) >= 2 and part[0] == part[-1] == "'"
-        if quoted:
-            names.append(part[1:-1])
-        else:
-            names.append(int(part) if part.removeprefix("-").isdecimal() else part)
-    return tuple(names)
-
-
-def _parts(text: str) -> list[str]:
-    parts, quoted = [""], False
-    for char in text[1:]:
-        if char == "'":
-            quoted = not quoted
-        if char == "/" and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return [] if parts == [""] else parts

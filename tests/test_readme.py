@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 import runtime
+from actors import Heap
+from actors.memory import Memory
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -76,10 +78,70 @@ async def test_the_runtime_s_calls_do_what_stands_beside_them(tmp_path: Path, mo
     assert scope["view"].heap["sum"] == 41
 
 
+def test_the_lines_about_the_heap_run() -> None:
+    heap = Heap(Memory())
+    heap.update({("queue", n): n for n in range(12)})
+    exec(PYTHON[3], {"heap": heap})
+    assert heap.count(("archive", 2024)) == 10
+    assert list(heap.keys("queue")) == [9, 10, 11]
+
+
+async def test_what_is_proved_is_checked_without_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"__name__": "readme_proofs", "runtime": runtime}
+    exec(PYTHON[0], scope)
+    async with runtime.Runtime(scope["Squares"], store="squares.db") as rt:
+        await rt.advance({"xs": [1, 2, 3]})
+    shown = next(block for block in PYTHON if "rt.prove" in block)
+    exec("async def shown():\n" + "\n".join(f"    {line}" for line in shown.splitlines()), scope)
+    await scope["shown"]()
+
+
+async def test_what_is_exported_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"__name__": "readme_transfer", "runtime": runtime}
+    exec(PYTHON[0], scope)
+    async with runtime.Runtime(scope["Squares"], store="squares.db") as rt:
+        head = await rt.advance({"xs": [1, 2, 3]})
+    shown = next(block for block in PYTHON if "rt.export" in block)
+    exec("async def shown():\n" + "\n".join(f"    {line}" for line in shown.splitlines()), scope)
+    await scope["shown"]()
+    async with runtime.Runtime(scope["Squares"], store="copy.db") as rt:
+        assert rt.head == head
+        assert (await rt.advance({"xs": [4]})).data == {"sum": 30}
+
+
+async def test_what_is_pruned_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"__name__": "readme_pruning", "runtime": runtime}
+    exec(PYTHON[0], scope)
+    async with runtime.Runtime(scope["Squares"], store="squares.db") as rt:
+        for _ in range(15):
+            await rt.advance({"xs": [1, 2, 3]})
+    shown = next(block for block in PYTHON if "rt.prune" in block)
+    exec("async def shown():\n" + "\n".join(f"    {line}" for line in shown.splitlines()) + "\n    return done", scope)
+    done = await scope["shown"]()
+    assert (done.first, done.blocks) == (7, 7)
+
+
 def test_every_command_of_the_readme_is_one_and_has_a_help() -> None:
     block = next(block for block in SHELL if block.startswith("lockstep run FILE"))
     names = [line.split()[1] for line in block.strip().splitlines()]
-    assert names == ["run", "log", "show", "tree", "get", "diff", "verify", "revert"]
+    assert names == [
+        "run",
+        "log",
+        "show",
+        "tree",
+        "get",
+        "diff",
+        "prove",
+        "check-proof",
+        "verify",
+        "revert",
+        "prune",
+        "export",
+        "import",
+    ]
     for name in names:
         done = command(f"lockstep {name} --help", ROOT)
         assert done.returncode == 0, done.stderr

@@ -4,6 +4,9 @@
     blocks        log, show, revert           the history
     processes     tree, get                   a state, and what is in it
     differences   diff                        two states
+    pruning       prune                       room
+    proofs        prove, check-proof          what a state root pins
+    transfers     export, import              a state from store to store
     program_file  FILE:ROOT                   the user's program
     input_lines   --input                     the inputs of blocks
     kept          --store, BLOCK              a store, opened for reading
@@ -27,8 +30,11 @@ from runtime.cli.differences import diff
 from runtime.cli.failing import Lockstep
 from runtime.cli.parameters import Debug
 from runtime.cli.processes import get, tree
+from runtime.cli.proofs import check_proof, prove
+from runtime.cli.pruning import prune
 from runtime.cli.running import run, verify
 from runtime.cli.teaching import help_of
+from runtime.cli.transfers import export, import_
 
 __all__ = ["app"]
 
@@ -99,5 +105,6 @@ def lockstep(
 
 
 app.callback(help=help_of(lockstep, framed=_framed))(lockstep)
-for command in (run, log, show, tree, get, diff, verify, revert):
-    app.command(help=help_of(command, framed=_framed))(command)
+for command in (run, log, show, tree, get, diff, prove, check_proof, verify, revert, prune, export, import_):
+    # A trailing _ keeps Python's own words apart.
+    app.command(command.__name__.rstrip("_").replace("_", "-"), help=help_of(command, framed=_framed))(command)

@@ -1,11 +1,12 @@
 """The commands about blocks: `log`, `show`, `revert`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from actors.errors import BlockUnknown
 from runtime.chain import Block
 from runtime.cli.block_text import BlockList, block_json, prefix
 from runtime.cli.kept import block_of, reading
@@ -28,7 +29,7 @@ def log(
     load: Load = None,
     debug: Debug = False,
 ) -> None:
-    """List the blocks from the head down to the genesis.
+    """List the blocks from the head down to the genesis, or to the first that was not pruned.
 
     With --branches also those that a revert left: each with its parent, and (branch) where it is not on the chain.
 
@@ -49,12 +50,15 @@ def log(
 
 def _blocks(history: History, branches: bool) -> Iterator[Block]:
     """Yield blocks, the newest first; those of the chain, or all that are kept."""
+    names: Iterable[bytes | int] = range(history.head.number, history.first - 1, -1)
     if branches:
-        for _, digest in reversed(list(history.store.hashes())):
-            yield history.find(digest)
-        return
-    for number in range(history.head.number, -1, -1):
-        yield history.find(number)
+        names = reversed([digest for _, digest in history.store.hashes()])
+    for name in names:
+        try:
+            block = history.find(name)
+        except BlockUnknown:
+            return  # A run that has the store open has just pruned it, and with it all that are older.
+        yield block
 
 
 def show(block: WhichBlock, store: Kept, as_json: AsJson = False, load: Load = None, debug: Debug = False) -> None:

@@ -71,6 +71,10 @@ def block_of(history: History, named: str) -> Block:
     if steps and history.store.hash_at(block.number) == block.hash:
         return history.find(block.number - steps)
     for _ in range(steps):
+        if block.number <= history.first:
+            raise BlockUnknown(
+                f"{named}: block {block.number - 1} was pruned: blocks are kept from number {history.first} on"
+            )
         block = history.find(block.parent)
     return block
 

@@ -115,10 +115,10 @@ def get(
     screen = Screen(as_json)
     if key is not None and (prefix is not None or limit is not None):
         raise InputError("--prefix and --limit are for lists; leave KEY out")
-    one = None if key is None else _key(key)
-    region = () if prefix is None else _key(prefix)
+    one = None if key is None else key_of(key)
+    region = () if prefix is None else key_of(prefix)
     with reading(store, load) as history:
-        view = _process(ProcessView(history.state(block_of(history, block)), ()), path)
+        view = process_at(ProcessView(history.state(block_of(history, block)), ()), path)
         if one is not None:
             if one not in view.heap:
                 raise _missing(view, one, block, store)
@@ -147,7 +147,7 @@ def _elements(key: Key) -> tuple[str | int | bytes, ...]:
     return key if isinstance(key, tuple) else (key,)
 
 
-def _key(text: str) -> Key:
+def key_of(text: str) -> Key:
     """Return the key that an argument says: JSON where it is JSON of a key, else the text itself."""
     try:
         form = parse_json(text)
@@ -163,7 +163,8 @@ def _key(text: str) -> Key:
         raise InputError(f"the key {text}: {error}") from None
 
 
-def _process(root: ProcessView, path: str) -> ProcessView:
+def process_at(root: ProcessView, path: str) -> ProcessView:
+    """Return the process that an argument names. Raises LockstepError: there is none; it tells those that there are."""
     try:
         return root.at(path)
     except NoSuchChild as error:

@@ -37,8 +37,9 @@ class Tally:
 
     #: The head's number, None before the store is open.
     head: int | None = None
-    #: How many lines were blocks already.
+    #: How many lines were blocks already, and how many of these blocks were pruned.
     known: int = 0
+    pruned: int = 0
     #: The number of the first block that was made, and how many were.
     first: int = 0
     made: int = 0
@@ -53,6 +54,8 @@ class Tally:
         told = []
         if self.known:
             told.append(f"{_blocks(1, self.known)} {_were(self.known)} there already")
+        if self.pruned:
+            told.append(f"{_blocks(1, self.pruned)} {_were(self.pruned)} pruned, so not compared")
         if self.made:
             told.append(f"{_blocks(self.first, self.first + self.made - 1)} made")
         return ", ".join(told) or "no block made"
@@ -83,13 +86,19 @@ def run(
     append: Annotated[
         bool, typer.Option("--append", help="All lines are new blocks behind the head; else line 1 is block 1.")
     ] = False,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep", metavar="N", min=1, help="Prune as it goes: keep about the last N blocks.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Run a program: each line of the input makes one block.
 
     A run that was ended, even by a power cut, goes on by the same command: lines whose blocks are in the store are
-    checked against them and skipped. A line is JSON; an object's entries stand in the region "block" of the root's heap.
+    checked against them and skipped (without a check where the blocks were pruned). A line is JSON; an object's entries stand in the region "block" of the root's heap.
     What JSON does not have is tagged: {"$tuple": [1, 2]}, {"$bytes": "00ff"}, {"$set": []}, {"$map": [[1, "one"]]}.
 
     Printed for each block: its number, the first digits of its hash and of its state root, the gas used, its data.
@@ -103,7 +112,7 @@ def run(
         root = load_root(program)
         with InputLines(source) as lines, screen.bar(lines.size) as bar:
             try:
-                run_to_end(_advance(root, store, lines, screen, bar, tally, append=append))
+                run_to_end(_advance(root, store, lines, screen, bar, tally, append=append, keep=keep))
             except KeyboardInterrupt:
                 interrupted = True
             else:
@@ -137,16 +146,21 @@ async def _advance(
     tally: Tally,
     *,
     append: bool,
+    keep: int | None,
 ) -> None:
     blocks = BlockList(screen)
-    async with Runtime(root, store=store) as runtime:
+    async with Runtime(root, store=store, keep=keep) as runtime:
         known = 0 if append else runtime.head.number
+        first = next(runtime.blocks()).number
         tally.head = runtime.head.number
         try:
             async for line in lines:
                 if line.index <= known:
-                    _compare(line, runtime.block(line.index), store)
                     tally.known += 1
+                    if line.index < first:
+                        tally.pruned += 1
+                    else:
+                        _compare(line, runtime.block(line.index), store, first)
                     bar.block(line.index, line.end)
                     continue
                 block = await _made(runtime, line, store)
@@ -171,7 +185,7 @@ async def _made(runtime: Runtime, line: InputLine, store: str | None) -> Block:
         raise
 
 
-def _compare(line: InputLine, block: Block, store: str | None) -> None:
+def _compare(line: InputLine, block: Block, store: str | None, first: int) -> None:
     """Check that a line says what its block was made of."""
     value = line.value()
     try:
@@ -180,11 +194,14 @@ def _compare(line: InputLine, block: Block, store: str | None) -> None:
         raise line.refuse(str(error)) from error
     if sha256(form).digest() == block.inputs_digest:
         return
+    before = block.number - 1
+    another = f"to make another block {block.number}, first: lockstep revert {before} --store {store}\n"
+    if before < first:
+        another = f"there can be no other block {block.number}: the one before it was pruned\n"
     raise line.refuse(
         f"block {block.number} of {store} was made of other inputs\n"
         f"  the line   {_brief(form)}\n"
-        f"  the block  {_brief(block.inputs_form)}\n"
-        f"to make another block {block.number}, first: lockstep revert {block.number - 1} --store {store}\n"
+        f"  the block  {_brief(block.inputs_form)}\n{another}"
         "to add all lines behind the head, whatever is there: --append"
     )
 
@@ -200,7 +217,12 @@ def _brief(form: bytes) -> str:
 def verify(
     program: Program,
     store: Kept,
-    first: Annotated[int, typer.Option("--first", metavar="N", min=1, help="The first block to verify.")] = 1,
+    first: Annotated[
+        int | None,
+        typer.Option(
+            "--first", metavar="N", min=1, help="The first block to verify; else all are.", show_default=False
+        ),
+    ] = None,
     last: Annotated[
         int | None,
         typer.Option("--last", metavar="N", min=1, help="The last one; the head if not given.", show_default=False),
@@ -218,12 +240,14 @@ def verify(
     """
     screen = Screen(as_json)
     with reading(store) as history:
-        head = history.head.number
-    last = head if last is None else last
-    if last > head:
+        head, kept = history.head.number, history.first
+    if last is not None and last > head:
         raise InputError(f"--last is {last}, but the head is block {head}")
-    if first > last and head:
-        raise InputError(f"--first is {first} and --last is {last}; the first comes first")
+    if first is not None and first > (head if last is None else last):
+        raise InputError(f"--first is {first} and --last is {head if last is None else last}; the first comes first")
+    if first is None:
+        first = kept + 1 if last is None else min(kept + 1, last)
+    last = head if last is None else last
     verified = 0
 
     def count(block: Block) -> None:
@@ -252,4 +276,5 @@ def verify(
     elif verified:
         screen.line(f"{_blocks(first, last)} verified: state root, data and gas are what the store has")
     else:
-        screen.line("nothing to verify: there is only the genesis, which nothing executed")
+        only = "the genesis, which nothing executed" if not head else f"block {head:,}, the state before it was pruned"
+        screen.line(f"nothing to verify: there is only {only}")

@@ -98,6 +98,11 @@ class Bar:
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, blocks=self._blocks, at=f"block {number:,}")
 
+    def step(self, at: str, done: float | None = None) -> None:
+        """Show how far something is that does not go block by block, and how much of the whole that is."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, at=at, completed=done)
+
 
 class Screen:
     """Standard output and standard error, for the length of one command.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 #: The version of everything in a store: nodes, values, headers, tables. Another one is refused, with its number.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,18 +25,24 @@ class Commit:
     """One atomic change of a store.
 
     Attributes:
-        head: the hash of the block that is the head from now on.
+        head: the hash of the block that is the head from now on; None: it stays.
         nodes: new nodes: (number, record), the numbers growing from `next_number` on.
         blocks: new blocks: (number, hash, record).
         chain: for these block numbers, the hash of the block on the chain of the head; None: there is none any more.
         meta: what else is to be remembered, by name.
+        dropped_blocks: the hashes of blocks that are there no more. One that is unknown is passed over.
+        dropped_nodes: the numbers of nodes that are there no more; likewise.
+        dropped_meta: the names of what is not to be remembered any more; likewise.
     """
 
-    head: bytes
+    head: bytes | None = None
     nodes: Sequence[tuple[int, bytes]] = ()
     blocks: Sequence[tuple[int, bytes, bytes]] = ()
     chain: Sequence[tuple[int, bytes | None]] = ()
     meta: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    dropped_blocks: Sequence[bytes] = ()
+    dropped_nodes: Sequence[int] = ()
+    dropped_meta: Sequence[str] = ()
 
 
 class Store(Protocol):
@@ -51,6 +57,10 @@ class Store(Protocol):
 
     def next_number(self) -> int:
         """Return the first number that no node has had."""
+        ...
+
+    def numbers(self, first: int, count: int) -> list[int]:
+        """Return the numbers of the nodes that there are from `first` on, ascending, at most `count`."""
         ...
 
     def head(self) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from actors.errors import StoreDamaged, StoreError
@@ -42,13 +43,20 @@ class MemoryStore:
         with self._opened():
             record = self._nodes.get(number)
         if record is None:
-            raise StoreDamaged(f"{self.place}: there is no node {number}")
+            raise StoreDamaged(
+                f"{self.place}: there is no node {number}; was its block pruned while somebody looked at it?"
+            )
         return record
 
     def next_number(self) -> int:
         """Return the first number that no node has had."""
         with self._opened():
             return self._next
+
+    def numbers(self, first: int, count: int) -> list[int]:
+        """Return the numbers of the nodes that there are from `first` on."""
+        with self._opened():
+            return list(islice((number for number in range(first, self._next) if number in self._nodes), count))
 
     def head(self) -> bytes | None:
         """Return the hash of the head."""
@@ -91,7 +99,14 @@ class MemoryStore:
                 else:
                     self._chain[number] = digest
             self._meta.update(commit.meta)
-            self._head = commit.head
+            if commit.head is not None:
+                self._head = commit.head
+            for digest in commit.dropped_blocks:
+                self._blocks.pop(digest, None)
+            for number in commit.dropped_nodes:
+                self._nodes.pop(number, None)
+            for name in commit.dropped_meta:
+                self._meta.pop(name, None)
 
     def _check(self, commit: Commit) -> None:
         """Refuse what the tables of a store on disk refuse: numbers and hashes that are there, and what is no bytes."""
@@ -101,7 +116,7 @@ class MemoryStore:
             if len(set(new)) < len(new) or not known.keys().isdisjoint(new):
                 raise StoreError(f"{self.place}: the commit has a {kind} that is there already")
         records = [record for _, record in commit.nodes] + [record for _, _, record in commit.blocks]
-        if not all(type(one) is bytes for one in (*records, *hashes, *commit.meta.values(), commit.head)):
+        if not all(type(one) is bytes for one in (*records, *hashes, *commit.meta.values(), commit.head or b"")):
             raise StoreError(f"{self.place}: the commit has something that is not bytes")
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.errors import StoreBusy, StoreDamaged, StoreError, StoreFormat
+from actors.records import NUMBER_MAX
 from runtime.store.base import FORMAT
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ _DAMAGE: Final = frozenset(
 )
 _HEAD: Final = "head"
 _NEXT: Final = "next number"
-_NEXT_MAX: Final = 1 << 62
+_NEXT_MAX: Final = NUMBER_MAX + 1
 _CACHE_KIB: Final = 16_384
 _WAL_PAGES_MAX: Final = 1_000
 _WAL_BYTES_KEPT: Final = 64 << 20
@@ -268,7 +269,10 @@ class SqliteStore:
         """Return a node's record."""
         record = self._blob("SELECT record FROM nodes WHERE number = ?", number)
         if record is None:
-            raise StoreDamaged(f"{self.place} is damaged: there is no node {number}; {_MEND}")
+            raise StoreDamaged(
+                f"{self.place} is damaged, or its block was pruned while somebody looked at it: there is no node {number}; "
+                f"look at a block that is kept, or {_MEND}"
+            )
         return record
 
     def next_number(self) -> int:
@@ -278,6 +282,11 @@ class SqliteStore:
         if not 1 <= number < _NEXT_MAX:
             raise StoreDamaged(f"{self.place} is damaged: {number} cannot be the next node's number; {_MEND}")
         return number
+
+    def numbers(self, first: int, count: int) -> list[int]:
+        """Return the numbers of the nodes that there are from `first` on."""
+        found = self._rows("SELECT number FROM nodes WHERE number >= ? ORDER BY number LIMIT ?", first, count)
+        return [number for (number,) in found]
 
     def head(self) -> bytes | None:
         """Return the hash of the head."""
@@ -314,7 +323,12 @@ class SqliteStore:
                 db.executemany("DELETE FROM chain WHERE number = ?", gone)
                 kept = [(number, digest) for number, digest in commit.chain if digest is not None]
                 db.executemany("INSERT OR REPLACE INTO chain VALUES (?, ?)", kept)
-                meta = [*commit.meta.items(), (_HEAD, commit.head)]
+                db.executemany("DELETE FROM blocks WHERE hash = ?", [(digest,) for digest in commit.dropped_blocks])
+                db.executemany("DELETE FROM nodes WHERE number = ?", [(number,) for number in commit.dropped_nodes])
+                db.executemany("DELETE FROM meta WHERE name = ?", [(name,) for name in commit.dropped_meta])
+                meta = list(commit.meta.items())
+                if commit.head is not None:
+                    meta.append((_HEAD, commit.head))
                 if commit.nodes:
                     meta.append((_NEXT, (commit.nodes[-1][0] + 1).to_bytes(8, "big")))
                 db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)

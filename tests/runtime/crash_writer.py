@@ -1,6 +1,7 @@
 """A program with a bit of everything, and a process that writes its blocks on a store until somebody stops it.
 
     python crash_writer.py PATH LAST      write blocks up to number LAST, and say of each when it is committed
+    python crash_writer.py PATH LAST KEEP the same, and keep about so many
     python crash_writer.py                a nursery: for each line on stdin, a job as JSON, fork a process that does it
 
 The nursery saves the 0.2 s in which Python starts, so that a test can afford a thousand crashes. For every job it says
@@ -19,10 +20,14 @@ import traceback
 from hashlib import shake_256
 from typing import TYPE_CHECKING, Any
 
+from reachable import reachable, stored
+
 import runtime
+import runtime.machine as machine_module
+import runtime.prune as prune_module
 import runtime.store.sqlite as sqlite_store
 from actors import ChildFailed, Process, Root, StoreError, add
-from actors.nodes import from_cell
+from actors.cells import from_cell
 from runtime.history import History
 
 if TYPE_CHECKING:
@@ -145,11 +150,11 @@ async def undisturbed(last: int) -> list[tuple[str, str]]:
     return made
 
 
-async def write(path: str, last: int, *, leave: bool = False) -> None:
+async def write(path: str, last: int, *, leave: bool = False, keep: int | None = None) -> None:
     """Go on to block `last`. Where the store fails: lift the fault and go on, or `leave` the runtime by that error."""
     while True:
         try:
-            async with runtime.Runtime(Ledger, path, genesis=GENESIS) as rt:
+            async with runtime.Runtime(Ledger, path, genesis=GENESIS, keep=keep) as rt:
                 say("open", rt.head.number)
                 while rt.head.number < last:
                     before = rt.head
@@ -171,35 +176,74 @@ async def write(path: str, last: int, *, leave: bool = False) -> None:
             over()
 
 
-async def check(path: str, last: int, said: dict[str, str], expected: list[tuple[str, str]]) -> None:
+async def prune(path: str, keep: int, *, leave: bool = False) -> None:
+    """Prune. Where the store fails: lift the fault and do it again, or `leave` the runtime by that error."""
+    while True:
+        try:
+            async with runtime.Runtime(Ledger, path) as rt:
+                say("open", rt.head.number)
+                while True:
+                    try:
+                        pruned = await rt.prune(keep)
+                    except StoreError as error:
+                        say("fault", type(error).__name__, error)
+                        over()
+                        if leave:
+                            raise
+                    else:
+                        say("pruned", *pruned)
+                        break
+            say("closed")
+            return
+        except StoreError as error:
+            say("left", type(error).__name__, error)
+            over()
+
+
+async def check(job: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     """Open a store that was left in whatever way: its head is whole, has all that was said, and goes on as it should."""
+    path, last, said, keep, branches = job["path"], job["last"], job["said"], job["keep"], job["branches"]
     async with runtime.Runtime(Ledger, path, genesis=GENESIS) as rt:
         head = rt.head
         say("head", head.number)
         assert head.number >= max(map(int, said), default=0), "a block that was committed is gone"
-        for number, block in enumerate(rt.blocks()):
+        chain = list(rt.blocks())
+        first = chain[0].number
+        assert [block.number for block in chain] == list(range(first, head.number + 1))
+        assert len(chain) >= min(head.number + 1, head.number + 1 if keep is None else keep), "too many were dropped"
+        for block in chain:
+            number = block.number
             assert (block.hash.hex(), block.state_root.hex()) == expected[number], f"block {number} is another one"
             assert said.get(str(number), block.hash.hex()) == block.hash.hex(), f"block {number} was another one"
-        read_whole(path, range(head.number + 1))
-        assert [block.hash for block in rt.blocks()] == [block.hash for block in rt.blocks(branches=True)]
+        beside = [[block.number, block.hash.hex()] for block in rt.blocks(branches=True) if block not in chain]
+        assert beside == [[number, digest] for number, digest in branches if number >= first], "of a branch"
+        read_whole(path, None)
+        if keep is not None:
+            assert await rt.verify() == head.number - first
         for number in range(head.number + 1, last + 1):
             await rt.advance({"number": number})
         assert (rt.head.hash.hex(), rt.head.state_root.hex()) == expected[last], "it went on another way"
         read_whole(path, [last])
+        if keep is not None:
+            pruned = await rt.prune(keep)
+            say("swept", *pruned)
+            assert rt._store is not None
+            assert stored(rt._store) == reachable(rt._store), "what is stored is not what is needed"
+            assert [block.number for block in rt.blocks()] == list(range(max(first, last - keep + 1), last + 1))
     names = sorted(name for name in os.listdir(os.path.dirname(path)) if name.startswith(os.path.basename(path)))
     assert names == [os.path.basename(path), os.path.basename(path) + "-lock"], f"files were left: {names}"
     say("whole")
 
 
-def read_whole(path: str | os.PathLike[str], numbers: Iterable[int]) -> None:
+def read_whole(path: str | os.PathLike[str], numbers: Iterable[int] | None) -> None:
     """Read all that is in the states behind blocks from the file; each node is held against its digest as it is read.
 
-    Heaps, children, snapshots, journals: all of that.
+    Heaps, children, snapshots, journals: all of that. None: of all blocks, on all branches.
     """
     store = runtime.SqliteStore(path, writer=False)
     try:
-        for number in numbers:
-            for _, cell in History(store).state(number).entries():
+        for which in [digest for _, digest in store.hashes()] if numbers is None else numbers:
+            for _, cell in History(store).state(which).entries():
                 from_cell(cell)
     finally:
         store.close()
@@ -232,17 +276,20 @@ def do(job: dict[str, Any], expected: list[tuple[str, str]]) -> None:
         out = os.open(job["out"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        if job["do"] == "write":
+        if job["do"] == "check":
+            runtime.run(lambda: check(job, expected))
+        else:
             if job["fault"] is not None:
                 arm(job["fault"])
             if job["limit"] is not None:
                 # What it says goes to a file too, which is short.
                 resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-            runtime.run(lambda: write(job["path"], job["last"], leave=job["leave"]))
+            if job["do"] == "prune":
+                runtime.run(lambda: prune(job["path"], job["keep"], leave=job["leave"]))
+            else:
+                runtime.run(lambda: write(job["path"], job["last"], leave=job["leave"], keep=job["keep"]))
             if job["fault"] is not None:
                 say("calls", ctypes.c_long.in_dll(ctypes.CDLL(None), "disk_faults_seen").value)
-        else:
-            runtime.run(lambda: check(job["path"], job["last"], job["said"], expected))
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -274,7 +321,14 @@ if __name__ == "__main__":
     # Checkpoints come after a few blocks then, and the log is cut after each.
     sqlite_store._WAL_PAGES_MAX = 48  # type: ignore[misc]
     sqlite_store._WAL_BYTES_KEPT = 100_000  # type: ignore[misc]
+    # Pruning is begun often, and goes in many small steps.
+    machine_module._SLACK_MIN = 2  # type: ignore[misc]
+    prune_module._DUE_MIN = 40  # type: ignore[misc]
+    prune_module._MARKS_PER_STEP = 25  # type: ignore[misc]
+    prune_module._SWEPT_PER_STEP = 60  # type: ignore[misc]
+    prune_module._SWEPT_SHARE = 1  # type: ignore[misc]
     if len(sys.argv) > 1:
-        runtime.run(lambda: write(sys.argv[1], int(sys.argv[2])))
+        kept = int(sys.argv[3]) if len(sys.argv) > 3 else None
+        runtime.run(lambda: write(sys.argv[1], int(sys.argv[2]), keep=kept))
     else:
         serve(iter(sys.stdin.readline, ""))

@@ -282,10 +282,10 @@ def disk_faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Nursery:
     """A process that forks a writer, or a checker, for each job (see crash_writer.py)."""
 
-    def __init__(self, library: Path | None = None) -> None:
+    def __init__(self, library: Path | None = None, script: Path = WRITER) -> None:
         extra = {} if library is None else {"LD_PRELOAD": str(library)}
         self.process = subprocess.Popen(
-            [sys.executable, str(WRITER)],
+            [sys.executable, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -313,23 +313,43 @@ class Nursery:
         self.process.communicate()
 
 
+class Play(NamedTuple):
+    """What a writer is to do."""
+
+    do: str = "write"
+    #: Up to which block it writes, or whoever goes on behind it.
+    last: int = BLOCKS
+    #: Prune: so many blocks stay.
+    keep: int | None = None
+    #: The store on which it begins, and its blocks beside the chain: numbers and hashes.
+    store: Path | None = None
+    branches: tuple[tuple[int, str], ...] = ()
+
+
 class Scene:
     """One store, its writers, and all that they said."""
 
-    def __init__(self, nursery: Nursery, place: Path, last: int = BLOCKS) -> None:
+    def __init__(self, nursery: Nursery, place: Path, play: Play = Play()) -> None:  # noqa: B008
         self.nursery = nursery
         self.place = place
         self.path = place / "state.db"
         self.out = place / "out"
-        self.last = last
+        self.play = play
         place.mkdir(exist_ok=True)
         self.out.write_text("")
+        if play.store is not None:
+            shutil.copy(play.store, self.path)
 
     def job(self, do: str, **more: Any) -> dict[str, Any]:
-        return {"do": do, "path": str(self.path), "last": self.last, "out": str(self.out), **more}
+        play = self.play
+        job = {"do": do, "path": str(self.path), "last": play.last, "out": str(self.out)}
+        return {**job, "keep": play.keep, "branches": play.branches, **more}
+
+    def begin(self) -> int:
+        return self.nursery.begin(self.job(self.play.do, fault=None, limit=None, leave=False))
 
     def write(self, fault: dict[str, Any] | None = None, *, limit: int | None = None, leave: bool = False) -> int:
-        self.nursery.begin(self.job("write", fault=fault, limit=limit, leave=leave))
+        self.nursery.begin(self.job(self.play.do, fault=fault, limit=limit, leave=leave))
         return self.nursery.end()
 
     def said(self) -> dict[str, str]:
@@ -366,13 +386,13 @@ def nurseries(disk_faults: Path) -> Iterator[list[Nursery]]:
 # --- killed at any moment --------------------------------------------------------------------------------------------
 
 
-def kill_again_and_again(nursery: Nursery, place: Path, kills: int, seed: int) -> None:
+def kill_again_and_again(nursery: Nursery, place: Path, kills: int, seed: int, keep: int | None = None) -> None:
     chance = random.Random(seed)
     done, scene = 0, None
     while done < kills:
         if scene is None:
-            scene = Scene(nursery, place / f"store {done}", last=60)
-        process = nursery.begin(scene.job("write", fault=None, limit=None, leave=False))
+            scene = Scene(nursery, place / f"store {done}", Play(last=60, keep=keep))
+        process = scene.begin()
         # Where in its work this finds the writer is not in our hands; that it is everywhere, over many kills, is enough.
         time.sleep(chance.choice((0.01, 0.05, 0.2)) * chance.random())
         os.kill(process, signal.SIGKILL)
@@ -390,6 +410,17 @@ def test_a_writer_that_is_killed_leaves_whole_blocks(nursery: Nursery, tmp_path:
     kill_again_and_again(nursery, tmp_path, 15, seed=1)
 
 
+def test_a_writer_that_prunes_as_it_goes_and_is_killed_leaves_whole_blocks(nursery: Nursery, tmp_path: Path) -> None:
+    kill_again_and_again(nursery, tmp_path, 15, seed=4, keep=3)
+
+
+@pytest.mark.long
+def test_a_writer_that_prunes_as_it_goes_and_is_killed_two_hundred_times_leaves_whole_blocks(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    kill_again_and_again(nursery, tmp_path, 200, seed=5, keep=3)
+
+
 @pytest.mark.long
 def test_a_writer_that_is_killed_two_hundred_times_leaves_whole_blocks(nursery: Nursery, tmp_path: Path) -> None:
     kill_again_and_again(nursery, tmp_path, 200, seed=2)
@@ -398,17 +429,17 @@ def test_a_writer_that_is_killed_two_hundred_times_leaves_whole_blocks(nursery: 
 # --- a disk that fails at one call -----------------------------------------------------------------------------------
 
 
-def calls_of_a_run(nursery: Nursery, place: Path) -> int:
-    scene = Scene(nursery, place)
+def calls_of(nursery: Nursery, place: Path, play: Play = Play()) -> int:  # noqa: B008
+    scene = Scene(nursery, place, play)
     assert scene.write({"name": "state.db", "at": 0, "mode": 0, "lasts": False, "seed": 0}) == 0
     scene.check()
     return int(scene.told("calls")[0].split()[1])
 
 
-def fail_at(nursery: Nursery, place: Path, name: str, call: int) -> None:
+def fail_at(nursery: Nursery, place: Path, name: str, call: int, play: Play) -> None:
     """Let the disk fail in one way at one call, and look at what is left."""
     mode = MODES[name]
-    scene = Scene(nursery, place)
+    scene = Scene(nursery, place, play)
     seed = call if mode.some else 0
     fault = {"name": "state.db", "at": call, "mode": mode.what, "lasts": mode.lasts, "seed": seed}
     # A writer that is told of it goes on at every other call, and at the others leaves by the error and comes back.
@@ -420,7 +451,7 @@ def fail_at(nursery: Nursery, place: Path, name: str, call: int) -> None:
         told = scene.told("fault")
         assert len(told) <= 1, story
         assert all(str(scene.path) in line for line in told + scene.told("left")), story
-        assert str(BLOCKS) in scene.said(), story
+        assert scene.told("pruned") if play.do == "prune" else str(play.last) in scene.said(), story
     else:
         assert code == 137, story
     try:
@@ -430,13 +461,18 @@ def fail_at(nursery: Nursery, place: Path, name: str, call: int) -> None:
     shutil.rmtree(place)
 
 
-def fail_at_each(nurseries: list[Nursery], place: Path, cases: list[tuple[str, int]]) -> None:
+def fail_at_each(
+    nurseries: list[Nursery],
+    place: Path,
+    cases: list[tuple[str, int]],
+    play: Play = Play(),  # noqa: B008
+) -> None:
     free = list(nurseries)
 
     def one(index: int) -> str | None:
         nursery = free.pop()
         try:
-            fail_at(nursery, place / str(index), *cases[index])
+            fail_at(nursery, place / str(index), *cases[index], play)
         except AssertionError as error:
             return str(error)
         finally:
@@ -449,7 +485,7 @@ def fail_at_each(nurseries: list[Nursery], place: Path, cases: list[tuple[str, i
 
 
 def test_a_disk_that_fails_leaves_whole_blocks(nurseries: list[Nursery], tmp_path: Path) -> None:
-    calls = calls_of_a_run(nurseries[0], tmp_path / "count")
+    calls = calls_of(nurseries[0], tmp_path / "count")
     chance = random.Random(3)
     cases = [(name, call) for name in MODES for call in chance.sample(range(1, calls - 5), 6)]
     fail_at_each(nurseries, tmp_path, cases)
@@ -458,8 +494,59 @@ def test_a_disk_that_fails_leaves_whole_blocks(nurseries: list[Nursery], tmp_pat
 @pytest.mark.long
 @pytest.mark.parametrize("name", MODES)
 def test_a_disk_that_fails_at_any_call_leaves_whole_blocks(nurseries: list[Nursery], tmp_path: Path, name: str) -> None:
-    calls = calls_of_a_run(nurseries[0], tmp_path / "count")
+    calls = calls_of(nurseries[0], tmp_path / "count")
     fail_at_each(nurseries, tmp_path, [(name, call) for call in range(1, calls + 1)])
+
+
+# --- while it prunes -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Play]:
+    """A store of ten blocks with a branch of two beside them is pruned; one of eight is gone on with and pruned meanwhile.
+
+    The branch leaves the chain below the first block that is kept, and has one block above that.
+    """
+    place = tmp_path_factory.mktemp("pruned")
+
+    async def write(path: Path, numbers: range, branch: tuple[int, ...] = ()) -> tuple[tuple[int, str], ...]:
+        beside: list[runtime.Block] = []
+        async with Runtime(Ledger, path, genesis=GENESIS) as rt:
+            for number in numbers:
+                if number == 6 and branch:
+                    beside = [await rt.advance({"number": other}) for other in branch]
+                    await rt.revert(5)
+                await rt.advance({"number": number})
+        return tuple((block.number, block.hash.hex()) for block in beside)
+
+    branches = asyncio.run(write(place / "prune.db", range(1, 11), (30, 31)))
+    asyncio.run(write(place / "run.db", range(1, 9)))
+    return {
+        "prune": Play("prune", last=12, keep=4, store=place / "prune.db", branches=branches),
+        "run": Play("write", last=16, keep=3, store=place / "run.db"),
+    }
+
+
+@pytest.mark.parametrize("play", ["prune", "run"])
+def test_a_disk_that_fails_while_it_is_pruned_leaves_kept_blocks_whole(
+    nurseries: list[Nursery], tmp_path: Path, plays: dict[str, Play], play: str
+) -> None:
+    calls = calls_of(nurseries[0], tmp_path / "count", plays[play])
+    chance = random.Random(6)
+    cases = [(name, call) for name in MODES for call in chance.sample(range(1, calls - 5), 4)]
+    fail_at_each(nurseries, tmp_path, cases, plays[play])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("play", ["prune", "run"])
+@pytest.mark.parametrize("name", MODES)
+def test_a_disk_that_fails_at_any_call_while_it_is_pruned_leaves_kept_blocks_whole(
+    nurseries: list[Nursery], tmp_path: Path, plays: dict[str, Play], play: str, name: str
+) -> None:
+    calls = calls_of(nurseries[0], tmp_path / "count", plays[play])
+    # In the other ways, of a run's many calls a sample; the calls of a run that does not prune are tried one by one above.
+    every = 1 if MODES[name].what == KILL or play == "prune" else 3
+    fail_at_each(nurseries, tmp_path, [(name, call) for call in range(1, calls + 1, every)], plays[play])
 
 
 # --- full disks and limits -------------------------------------------------------------------------------------------
@@ -522,7 +609,7 @@ async def test_a_store_that_finds_no_room_to_begin_can_begin_later(small_disk: P
 
 @pytest.mark.parametrize("size", [1000, 5000, 20_000, 60_000, 200_000])
 def test_a_limit_on_the_size_of_files_stops_nothing_but_the_block(nursery: Nursery, tmp_path: Path, size: int) -> None:
-    scene = Scene(nursery, tmp_path / "store", last=30)
+    scene = Scene(nursery, tmp_path / "store", Play(last=30))
     assert scene.write(limit=size) == 0, scene.out.read_text()
     assert len(scene.told("fault") + scene.told("left")) == 1, scene.out.read_text()
     scene.check()
@@ -737,5 +824,5 @@ def test_an_interrupted_writer_ends_and_leaves_whole_blocks(
     text = scene.out.read_text()
     assert code == -signal.SIGINT, text
     assert text.rstrip().endswith("KeyboardInterrupt"), text
-    scene.last = max(map(int, scene.said()), default=0) + 5
+    scene.play = Play(last=max(map(int, scene.said()), default=0) + 5)
     scene.check()

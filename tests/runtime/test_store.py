@@ -50,6 +50,7 @@ def content(store: Store) -> dict[str, Any]:
         "blocks": {digest: store.block(digest) for _, digest in store.hashes()},
         "chain": {number: store.hash_at(number) for number in range(100)},
         "meta": {name: store.meta(name) for name in ("last", "other", "head")},
+        "numbers": store.numbers(0, 100),
         "nodes": {},
     }
     for number in range(1, 100):
@@ -169,6 +170,13 @@ def test_a_later_commit_replaces_head_chain_and_meta(store: Store) -> None:
     assert (store.meta("one"), store.meta("two")) == (b"1", b"3")
 
 
+def test_what_is_to_be_forgotten_is_none(store: Store) -> None:
+    store.commit(Commit(head=b"a", meta={"one": b"1", "two": b"2"}))
+    store.commit(Commit(meta={"three": b"3"}, dropped_meta=["one", "nothing"]))
+    assert [store.meta(name) for name in ("one", "two", "three", "nothing")] == [None, b"2", b"3", None]
+    assert store.head() == b"a"
+
+
 def test_blocks_of_all_branches_are_kept_and_told_by_number_then_age(store: Store) -> None:
     for number in range(4):
         store.commit(commit_at(store, number))
@@ -218,7 +226,14 @@ BAD_COMMITS = {
     "a block that is there": {"nodes": [(4, b"new")], "blocks": [(1, b"1", b"one"), (0, hash_of(0), b"again")]},
     "a block twice": {"nodes": [(4, b"new")], "blocks": [(1, b"1", b"one"), (1, b"1", b"one")]},
     "a meta value without bytes": {"nodes": [(4, b"new")], "chain": [(0, b"1")], "meta": {"last": b"x", "other": None}},
-    "a head without bytes": {"nodes": [(4, b"new")], "chain": [(0, None)], "meta": {"last": b"x"}, "head": None},
+    "drops, and a meta value without bytes": {
+        "head": None,
+        "chain": [(0, None)],
+        "dropped_blocks": [hash_of(0)],
+        "dropped_nodes": [1, 3],
+        "meta": {"last": b"x", "other": None},
+    },
+    "drops, and a node that is there": {"nodes": [(4, b"new"), (2, b"again")], "dropped_nodes": [1, 2]},
 }
 
 
@@ -282,6 +297,98 @@ def test_a_commit_from_a_thread_is_read_by_the_others_whole(store: Store) -> Non
     assert errors == []
 
 
+# --- pruning ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_without_a_head_leaves_the_head(store: Store) -> None:
+    store.commit(commit_at(store, 0))
+    store.commit(Commit(meta={"last": b"x"}, nodes=[(4, b"new")]))
+    assert store.head() == hash_of(0)
+    assert (store.meta("last"), store.read_node(4), store.next_number()) == (b"x", b"new", 5)
+    assert store.hash_at(0) == hash_of(0)
+
+
+def test_a_store_without_a_block_takes_a_commit_without_a_head(store: Store) -> None:
+    store.commit(Commit(nodes=[(1, b"new")], meta={"last": b"x"}))
+    assert store.head() is None
+    assert store.read_node(1) == b"new"
+
+
+def test_what_was_dropped_is_there_no_more_and_all_else_is(store: Store) -> None:
+    for number in range(4):
+        store.commit(commit_at(store, number))
+    before = content(store)
+    store.commit(
+        Commit(chain=[(0, None), (1, None)], dropped_blocks=[hash_of(1), hash_of(0)], dropped_nodes=[2, 3, 5, 12])
+    )
+    assert list(store.hashes()) == [(2, hash_of(2)), (3, hash_of(3))]
+    assert [store.block(hash_of(number)) for number in range(4)] == [None, None, b"record 2", b"record 3"]
+    assert [store.hash_at(number) for number in range(4)] == [None, None, hash_of(2), hash_of(3)]
+    for number in (2, 3, 5, 12):
+        with pytest.raises(StoreDamaged, match=f"no node {number}\\b"):
+            store.read_node(number)
+    after = content(store)
+    assert {number for number, node in after["nodes"].items() if node != before["nodes"][number]} == {2, 3, 5, 12}
+    assert (after["head"], after["next"], after["meta"]) == (before["head"], before["next"], before["meta"])
+
+
+def test_what_is_not_there_is_passed_over_where_it_is_dropped(store: Store) -> None:
+    store.commit(commit_at(store, 0))
+    before = content(store)
+    missing = [0, 4, 99, 2**62]
+    store.commit(Commit(dropped_blocks=[b"", hash_of(1)], dropped_nodes=missing))
+    assert content(store) == before
+    for _ in range(2):
+        store.commit(Commit(dropped_blocks=[hash_of(0)] * 2, dropped_nodes=[2, 2, 1]))
+    assert (list(store.hashes()), store.numbers(0, 9)) == ([], [3])
+
+
+def test_a_number_that_was_dropped_is_not_used_again(store: Store, path: Path) -> None:
+    store.commit(commit_at(store, 0))
+    store.commit(Commit(dropped_nodes=[1, 2, 3]))
+    assert store.next_number() == 4
+    if isinstance(store, SqliteStore):
+        store.close()
+        store = SqliteStore(path)
+    assert store.next_number() == 4
+    store.commit(commit_at(store, 1))
+    assert store.numbers(0, 9) == [4, 5, 6]
+    store.close()
+
+
+def test_numbers_are_those_that_there_are_ascending_and_no_more_than_were_asked_for(store: Store) -> None:
+    assert store.numbers(0, 10) == []
+    store.commit(Commit(nodes=[(number, b"node") for number in (1, 2, 4, 7, 8, 9, 1000)]))
+    assert store.numbers(0, 10) == [1, 2, 4, 7, 8, 9, 1000]
+    assert store.numbers(0, 3) == [1, 2, 4]
+    assert store.numbers(2, 3) == [2, 4, 7]
+    assert store.numbers(3, 1) == [4]
+    assert store.numbers(10, 5) == [1000]
+    assert store.numbers(1001, 5) == store.numbers(2**63, 5) == store.numbers(5, 0) == []
+    store.commit(Commit(dropped_nodes=[4, 1000]))
+    assert store.numbers(0, 10) == [1, 2, 7, 8, 9]
+
+
+def test_one_commit_may_write_and_drop(store: Store) -> None:
+    for number in range(3):
+        store.commit(commit_at(store, number))
+    commit = commit_at(store, 3)
+    store.commit(
+        Commit(
+            head=commit.head,
+            nodes=commit.nodes,
+            blocks=commit.blocks,
+            chain=[*commit.chain, (0, None)],
+            meta={"last": b"3", "other": b"x"},
+            dropped_blocks=[hash_of(0)],
+            dropped_nodes=[1, 2, 3, 5],
+        )
+    )
+    assert store.numbers(0, 99) == [4, 6, 7, 8, 9, 10, 11, 12]
+    assert [number for number, _ in store.hashes()] == [1, 2, 3]
+    assert (store.head(), store.meta("other")) == (hash_of(3), b"x")
+
+
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +406,7 @@ USES = {
     "hash_at": lambda store: store.hash_at(0),
     "hashes": lambda store: list(store.hashes()),
     "meta": lambda store: store.meta("last"),
+    "numbers": lambda store: store.numbers(0, 10),
     "commit": lambda store: store.commit(Commit(head=b"1")),
 }
 
@@ -396,6 +504,33 @@ def test_a_reader_beside_the_writer_sees_each_commit_and_cannot_make_one(path: P
     store.close()
     assert other.head() == hash_of(20)
     other.close()
+
+
+def test_the_room_of_what_was_dropped_is_used_again(path: Path) -> None:
+    store = SqliteStore(path)
+    for number in range(10):
+        first = store.next_number()
+        store.commit(
+            Commit(
+                head=hash_of(number),
+                nodes=[(first + i, os.urandom(3000)) for i in range(100)],
+                blocks=[(number, hash_of(number), os.urandom(3000))],
+            )
+        )
+    (pages,) = store._rows("PRAGMA page_count")[0]
+    for number in range(10, 60):
+        first = store.next_number()
+        store.commit(
+            Commit(
+                head=hash_of(number),
+                nodes=[(first + i, os.urandom(3000)) for i in range(100)],
+                blocks=[(number, hash_of(number), os.urandom(3000))],
+                dropped_nodes=range(first - 1000, first - 900),
+                dropped_blocks=[hash_of(number - 10)],
+            )
+        )
+        assert store._rows("PRAGMA page_count")[0][0] <= pages * 1.2 + 10
+    store.close()
 
 
 def test_a_store_that_nobody_made_is_not_made_by_a_reader(path: Path) -> None:

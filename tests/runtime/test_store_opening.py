@@ -23,6 +23,7 @@ from crash_writer import GENESIS, Ledger, read_whole, undisturbed
 from actors import Process, Root
 from actors.errors import InputError, StoreBusy, StoreDamaged, StoreError, StoreFormat, StoreMismatch
 from runtime import Runtime, SqliteStore
+from runtime.store import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -202,7 +203,7 @@ async def test_a_genesis_that_is_a_function_is_not_asked_for_where_there_is_a_st
             assert rt.head.number == BLOCKS
 
 
-@pytest.mark.parametrize("version", [0, 2, -1, 2**31 - 1])
+@pytest.mark.parametrize("version", [0, FORMAT - 1, FORMAT + 1, -1, 2**31 - 1])
 @pytest.mark.parametrize("open_it", OPENERS)
 async def test_a_store_of_another_format_is_told_by_its_number(
     path: Path, open_it: Callable[[Path], Any], version: int
