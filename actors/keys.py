@@ -22,6 +22,7 @@ would depend on history.
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from typing import Final, TypeAlias
 
 from actors.errors import CodecError, InputError, KeyRefused, LimitExceeded
@@ -38,7 +39,7 @@ _ZERO: Final = 0x14
 _BIG_NEGATIVE: Final = 0x0B
 _BIG_POSITIVE: Final = 0x1D
 _INT_PLAIN_BYTES_MAX: Final = 8
-_PLAIN_NAME: Final = re.compile(r"(?!-?[0-9]+$)[ -&(-.0-\[\]-~]+")
+_PLAIN_NAME: Final = re.compile(r"(?!-?[0-9]+$|\")[ -&(-.0-\[\]-~]+")
 _MEND: Final = "a key is a str, an int, bytes or a tuple of them"
 
 #: Encoded short str keys: programs use the same few again and again.
@@ -252,22 +253,21 @@ def parse_path(text: str | Path) -> Path:
     if not text.startswith("/"):
         raise InputError(f"{text!r} is no path; a path begins with /, the root: /shards/3")
     names: list[Name] = []
-    for part in _parts(text):
-        quoted = len(part) >= 2 and part[0] == part[-1] == "'"
-        if quoted:
-            names.append(part[1:-1])
-        else:
+    at = 1
+    while at < len(text):
+        match = _NAME.match(text, at)
+        assert match is not None
+        part = match[0]
+        if not match["quoted"]:
             names.append(int(part) if part.removeprefix("-").isdecimal() else part)
+        else:
+            try:
+                names.append(literal_eval(part))
+            except (SyntaxError, ValueError) as error:
+                raise InputError(f"{text!r} is no path: {part} is no quoted name") from error
+        at = match.end() + 1
     return tuple(names)
 
 
-def _parts(text: str) -> list[str]:
-    parts, quoted = [""], False
-    for char in text[1:]:
-        if char == "'":
-            quoted = not quoted
-        if char == "/" and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return [] if parts == [""] else parts
+#: A name in a printed path: quoted, up to the next slash or the end, or plain, up to there.
+_NAME: Final = re.compile(r"""(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?=/|$)|[^/]*""", re.DOTALL)

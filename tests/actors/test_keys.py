@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors import CodecError, KeyRefused, LimitExceeded
-from actors.keys import check_name, decode_element, decode_key, encode_key, path_text, plain
+from actors import CodecError, InputError, KeyRefused, LimitExceeded
+from actors.keys import check_name, decode_element, decode_key, encode_key, parse_path, path_text, plain
 from actors.limits import KEY_BYTES_MAX, KEY_ELEMENTS_MAX, KEY_INT_BYTES_MAX
 
 often = settings(deadline=None, max_examples=150)
@@ -326,3 +326,25 @@ def test_how_a_path_is_printed_does_not_depend_on_the_python_versions_table_of_c
     # A path is a field of ChildFailed, which a process sees and may keep, so it has to be the same everywhere.
     assert path_text(("\U0001fae8",)) in ("/\U0001fae8", "/'\\U0001fae8'")
     assert (path_text(("\U0001fae8",)) == "/\U0001fae8") == (path_text(("\U0001f600",)) == "/\U0001f600")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text(st.characters(exclude_categories=["Cs"])),
+            st.sampled_from(["it's", 'a"b', "a/b", "7", "-7", "'", "\\", "é", "a'b/c"]),
+            st.integers(-(2**70), 2**70),
+        ),
+        max_size=4,
+    )
+)
+def test_a_path_comes_back_from_its_printed_form(names: list[str | int]) -> None:
+    assert parse_path(path_text(tuple(names))) == tuple(names)
+
+
+def test_a_path_that_was_typed_is_taken_as_it_stands() -> None:
+    assert parse_path("/") == ()
+    assert parse_path("/shards/3/-4/it's/'3'/\"x\"") == ("shards", 3, -4, "it's", "3", "x")
+    assert parse_path("/'a/b'/c") == ("a/b", "c")
+    with pytest.raises(InputError, match="a path begins with /"):
+        parse_path("shards")
