@@ -38,6 +38,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from functools import lru_cache
 from hashlib import sha256
+from itertools import accumulate
 from operator import ge
 from struct import Struct
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -236,12 +237,13 @@ class Node:
 
     def path_list(self) -> list[bytes]:
         """Return a bucket's paths, ascending."""
-        found, begin, paths = [], 0, self.paths
+        paths, lengths = self.paths, self.lengths
         assert paths is not None
-        for length in self.lengths:
-            found.append(paths[begin : begin + length])
-            begin += length
-        return found
+        width = lengths[0]
+        if width and lengths.count(width) == len(lengths):
+            return [paths[begin : begin + width] for begin in range(0, len(paths), width)]
+        ends = list(accumulate(lengths))
+        return [paths[begin:end] for begin, end in zip((0, *ends), ends, strict=False)]
 
     def edited(self, path: bytes, cell: bytes | None) -> Node | None:
         """Return the bucket with one entry set, or deleted; itself where that changes nothing; None where it cannot be.

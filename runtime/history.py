@@ -163,15 +163,24 @@ class History:
     def _hash_of_text(self, text: str) -> bytes:
         digits = text.removeprefix("0x").lower()
         if digits.isdecimal() and len(digits) < 10 and not text.startswith("0x"):
-            return self._hash(int(digits))
+            number = int(digits)
+            # The first digits of a hash may all be decimal: what is no block's number may be such.
+            if number <= self.head.number or not self._begin_with(digits):
+                return self._hash(number)
         if len(digits) < _HEX_DIGITS_MIN or digits.strip("0123456789abcdef"):
             raise InputError(f"{text!r} is neither a block's number nor the hex digits of its hash (at least 4)")
-        found = [digest for _, digest in self.store.hashes() if digest.hex().startswith(digits)]
+        found = self._begin_with(digits)
         if len(found) == 1:
             return found[0]
         if found:
             raise BlockUnknown(f"more than one block's hash begins with {text}; give more of its digits")
         raise BlockUnknown(f"no block's hash begins with {text}{self._since()}")
+
+    def _begin_with(self, digits: str) -> list[bytes]:
+        """Return the hashes that begin with so many hex digits, four at least."""
+        if len(digits) < _HEX_DIGITS_MIN:
+            return []
+        return [digest for _, digest in self.store.hashes() if digest.hex().startswith(digits)]
 
     def blocks(self, *, branches: bool = False) -> Iterator[Block]:
         """Yield the blocks of the chain from the first that is kept to the head; with `branches`, all that are kept."""

@@ -345,10 +345,10 @@ class Runtime:
         async with self._pruning:
             async with self._turn:
                 history = self._opened()
+                self._pruner = self._swept = None  # which may need the blocks that are dropped now
                 blocks = await self._drop(history, keep)
                 # What processes hold in memory may be what no kept block reaches. The head's state has all of them anew.
                 self._forget_processes()
-                self._pruner = self._swept = None
                 pruner = Pruner(history)
             while not pruner.done:
                 await anyio.lowlevel.checkpoint()

@@ -280,3 +280,21 @@ async def test_what_is_no_kept_block_cannot_be_reverted_to_and_the_head_stays(tm
             assert rt.head == head
     async with runtime.Runtime(Ledger, tmp_path / "a.db") as rt:
         assert rt.head == head
+
+
+async def test_digits_of_a_hash_that_are_all_decimal_are_not_taken_for_a_number() -> None:
+    class Counting(Root):
+        async def run(self) -> None:
+            self.heap["n"] = self.heap.get("n", 0) + 1
+
+    async with runtime.Runtime(Counting) as rt:
+        found = []
+        while len(found) < 3:
+            block = await rt.advance()
+            if block.hash.hex()[:6].isdecimal() and int(block.hash.hex()[:6]) > 10_000:
+                found.append(block)
+        for block in found:
+            assert rt.block(block.hash.hex()[:6]) == block
+        assert rt.block("2").number == 2
+        with pytest.raises(BlockUnknown, match="no block 999999 is on the chain"):
+            rt.block("999999")
