@@ -185,8 +185,12 @@ class History:
     def blocks(self, *, branches: bool = False) -> Iterator[Block]:
         """Yield the blocks of the chain from the first that is kept to the head; with `branches`, all that are kept."""
         if branches:
-            for _, digest in self.store.hashes():
-                yield self.find(digest)
+            for number, digest in self.store.hashes():
+                try:
+                    yield self._read(digest)[0]
+                except BlockUnknown as error:
+                    if number >= self._first():  # else it was pruned meanwhile
+                        raise self._damaged(str(error)) from error
         else:
             for number in range(self.first, self.head.number + 1):
                 yield self.find(number)
