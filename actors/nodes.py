@@ -86,17 +86,24 @@ def to_key(path: bytes) -> bytes:
     return bytes.fromhex(path.translate(_TO_HEX).decode())
 
 
-def _pack(path: bytes) -> bytes:
+def pack(path: bytes) -> bytes:
+    """Return nibbles packed two a byte."""
     return to_key(path + b"\0" if len(path) & 1 else path)
 
 
-def _unpack(cursor: Cursor, length: int) -> bytes:
+def unpack(cursor: Cursor, length: int, what: str = "a path") -> bytes:
+    """Read so many packed nibbles, which are said to be `what` where they are refused."""
     path = to_path(cursor.take((length + 1) // 2))
     if length & 1:
         if path[-1]:
-            raise cursor.refuse("the padding of a path is not 0, just before")
+            raise cursor.refuse(f"the padding of {what} is not 0, just before")
         return path[:-1]
     return path
+
+
+def span(ends: bytes, i: int) -> tuple[int, int]:
+    """Return where entry `i` of a bucket begins and ends among its cells."""
+    return (ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0), ends[2 * i] << 8 | ends[2 * i + 1]
 
 
 def rank(bits: int, nibble: int) -> int:
@@ -176,7 +183,8 @@ class Node:
     unsealed: int | None
     #: The numbers of a branch's children as its record has them, true but for the children in `unsaved`.
     links: bytes | None
-    #: Those children whose `links` are out of date; None: all that are at hand. 0 where `number` is known.
+    #: Those children whose `links` are out of date; None: all that are at hand, as wherever `unsealed` is None, and then
+    #: there is no `base`. 0 where `number` is known.
     unsaved: int | None
 
     def __init__(self, count: int) -> None:
@@ -221,9 +229,7 @@ class Node:
         i = self._index(path)
         if i < 0:
             return None
-        ends = self.ends
-        end = ends[2 * i] << 8 | ends[2 * i + 1]
-        begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+        begin, end = span(self.ends, i)
         return self.cells[begin:end] if begin < end else self.blobs[path]
 
     def entries(self) -> dict[bytes, bytes]:
@@ -259,8 +265,7 @@ class Node:
 
     def _replaced(self, i: int, path: bytes, cell: bytes) -> Node:
         ends = self.ends
-        end = ends[2 * i] << 8 | ends[2 * i + 1]
-        begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+        begin, end = span(ends, i)
         old = self.cells[begin:end] if begin < end else self.blobs[path]
         if old == cell:
             return self
@@ -287,7 +292,7 @@ class Node:
         i = bisect_left(order, path)
         order.insert(i, path)
         ends = self.ends
-        begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+        begin = span(ends, i - 1)[1] if i else 0
         node = Node(self.count + 1)
         node.paths, node.lengths = b"".join(order), _lengths(order)
         blobs, inline = self.blobs, cell
@@ -308,8 +313,7 @@ class Node:
         order = self.path_list()
         del order[i]
         ends = self.ends
-        end = ends[2 * i] << 8 | ends[2 * i + 1]
-        begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
+        begin, end = span(ends, i)
         node = Node(self.count - 1)
         node.paths, node.lengths = b"".join(order), _lengths(order)
         node.cells = self.cells[:begin] + self.cells[end:]
@@ -328,7 +332,7 @@ class Node:
         lengths = self.lengths
         assert self.paths is not None
         coded = bytes(lengths) if max(lengths) < 128 else b"".join(map(varint, lengths))
-        return bytes((BUCKET, self.count)) + coded + _pack(self.paths)
+        return bytes((BUCKET, self.count)) + coded + pack(self.paths)
 
     # --- branches ---
 
@@ -422,12 +426,11 @@ class Node:
             bits |= 1 << i
         head = [bytes((BRANCH if self.value is None else BRANCH_WITH_VALUE,)), bits.to_bytes(2, "big")]
         head.append(sum([1 << i for i in labels]).to_bytes(2, "big") if labels else b"\0\0")
-        tail = [varint(len(labels[i])) + _pack(labels[i]) for i in sorted(labels)] if labels else []
+        tail = [varint(len(labels[i])) + pack(labels[i]) for i in sorted(labels)] if labels else []
         if self.value is not None:
             tail.append(cell_digest(self.value))
         self.form = b"".join(head + slots + tail)
         self.links = b"".join(numbers)
-        self.unsaved = None
 
     def check(self) -> None:
         """Check a loaded node's invariants, for tests."""
@@ -560,7 +563,7 @@ def read_bucket_head(cursor: Cursor) -> Node:
     node = Node(count)
     if lengths.count(lengths[0]) == count:
         lengths = _uniform(lengths[0], count)
-    node.paths, node.lengths = _unpack(cursor, sum(lengths)), lengths
+    node.paths, node.lengths = unpack(cursor, sum(lengths)), lengths
     order = node.path_list()
     if any(map(ge, order, order[1:])):
         raise cursor.refuse("the entries of a bucket are not ascending, just before")
@@ -592,7 +595,7 @@ def read_branch(cursor: Cursor, tag: int) -> Node:
                     raise cursor.refuse("a label is empty, just before")
                 if counts[rank(bits, i)] <= BUCKET_ENTRIES_MAX:
                     raise cursor.refuse("a label stands above a bucket, just before")
-                labels[i] = _unpack(cursor, length)
+                labels[i] = unpack(cursor, length)
     count = sum(counts) + own
     if count <= BUCKET_ENTRIES_MAX or size + own < 2:
         raise cursor.refuse("a branch has too little below it")
@@ -607,4 +610,4 @@ def root_form(label: bytes, node: Node | None) -> bytes:
     if node is None:
         return bytes((ROOT, 0))
     assert node.digest is not None
-    return b"".join((bytes((ROOT,)), varint(node.count), varint(len(label)), _pack(label), node.digest))
+    return b"".join((bytes((ROOT,)), varint(node.count), varint(len(label)), pack(label), node.digest))

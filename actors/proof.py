@@ -68,7 +68,7 @@ from actors.nodes import (
     read_bucket_head,
     read_form,
     root_form,
-    to_path,
+    unpack,
 )
 from actors.values import ABSENT, decode
 from actors.wire import Cursor
@@ -225,13 +225,7 @@ def _read_key(cursor: Cursor) -> tuple[bytes, tuple[Any, ...]]:
 
 
 def _read_label(cursor: Cursor) -> bytes:
-    length = cursor.varint(PATH_NIBBLES_MAX)
-    label = to_path(cursor.take((length + 1) // 2))
-    if length & 1:
-        if label[-1]:
-            raise cursor.refuse("the padding of a label is not 0, just before")
-        label = label[:-1]
-    return label
+    return unpack(cursor, cursor.varint(PATH_NIBBLES_MAX), "a label")
 
 
 class _Part:

@@ -13,7 +13,7 @@ from actors.errors import CodecError, InputError, LimitExceeded
 from actors.goals import HEAP, UNTOLD, goals_of, process_key, ways, within
 from actors.keys import encode_key, path_text
 from actors.limits import PROOF_BYTES_MAX, PROOF_KEYS_MAX, PROOF_NODES_MAX
-from actors.nodes import SLOT_BYTES, SLOTS_AT, rank, to_key
+from actors.nodes import SLOT_BYTES, SLOTS_AT, pack, rank, to_key
 from actors.proof import SUM_BYTES, TITLE, Proof
 from actors.records import load
 from actors.walks import kid_of
@@ -86,7 +86,7 @@ def _check_size(size: int) -> None:
 def _nodes(state: Tree, goals: list[bytes], told: list[bytes | None]) -> Iterator[bytes]:
     """Yield the label and the nodes of a proof, which leads to all goals or beside them; their digests are known."""
     label = state.label
-    yield varint(len(label)) + to_key(label + bytes(len(label) & 1))
+    yield varint(len(label)) + pack(label)
     low, high = within(goals, 0, len(goals), 0, label)
     stack: list[tuple[Node | None, int, int, int]] = [(state.node, low, high, len(label))]
     count = 0

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from operator import sub
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from actors.cells import DIGEST_BYTES, Blob, NodeSource, cell_digest, damaged, read
 from actors.errors import CodecError
@@ -44,8 +44,12 @@ from actors.nodes import (
     places,
     read_branch,
     read_bucket_head,
+    span,
 )
 from actors.wire import Cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BRANCH_PATCH: Final = 0x81
 _BUCKET_PATCH: Final = 0x82
@@ -66,6 +70,11 @@ def is_leaf(node: Node) -> bool:
 
 def _is_patch_of_bucket(node: Node) -> bool:
     return node.base > 0 and _PATCH_SHARE * node.patched.bit_count() <= node.count and not node.blobs
+
+
+def number_of(free: int, *, leaf: bool) -> int:
+    """Return the first number from `free` on for a record that refers to no other (`leaf`), or for one that does."""
+    return free | 1 if leaf else free + (free & 1)
 
 
 def record(node: Node, number: int, source: NodeSource) -> bytes:
@@ -93,12 +102,11 @@ def _value(cell: bytes) -> bytes:
 
 def _bucket_record(node: Node, number: int) -> bytes:
     if _is_patch_of_bucket(node):
-        parts, ends, cells, some = [_patch_head(_BUCKET_PATCH, node)], node.ends, node.cells, node.patched
+        parts = [_patch_head(_BUCKET_PATCH, node)]
         for i in range(node.count):
-            if some >> i & 1:
-                end = ends[2 * i] << 8 | ends[2 * i + 1]
-                begin = ends[2 * i - 2] << 8 | ends[2 * i - 1] if i else 0
-                parts += ((end - begin).to_bytes(2, "big"), cells[begin:end])
+            if node.patched >> i & 1:
+                begin, end = span(node.ends, i)
+                parts += ((end - begin).to_bytes(2, "big"), node.cells[begin:end])
         return b"".join(parts)
     node.base, node.patched = number, 0
     assert node.form is not None
@@ -114,7 +122,6 @@ def _branch_record(node: Node, number: int) -> bytes:
     bits = int.from_bytes(form[1:3], "big")
     if unsaved is None:
         unsaved = sum([1 << i for i, kid in enumerate(kids) if kid is not None and kid is not LATER])
-        node.base = 0
     spliced = bytearray(links)
     for i, _, at in places(bits, unsaved):
         spliced[at : at + LINK_BYTES] = kids[i].number.to_bytes(LINK_BYTES, "big")  # type: ignore[union-attr]
@@ -201,24 +208,7 @@ def _decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
     cursor = Cursor(data, "node")
     tag = cursor.byte()
     if tag == BUCKET:
-        node = read_bucket_head(cursor)
-        head = data[: cursor.position]
-        code = ENDS[node.count]
-        node.ends = cursor.take(code.size)
-        ends = code.unpack(node.ends)
-        node.cells = cells = cursor.take(ends[-1])
-        begins = (0, *ends[:-1])
-        sizes = tuple(map(sub, ends, begins))
-        if min(sizes) < 0 or max(sizes) > INLINE_BYTES_MAX:
-            raise cursor.refuse("the sizes of a bucket's values are not right, before")
-        digests = [sha256(cells[begin:end]).digest() for begin, end in zip(begins, ends, strict=True)]
-        if 0 in sizes:
-            node.blobs = {}
-            for i, path in enumerate(node.path_list()):
-                if sizes[i] == 0:
-                    node.blobs[path] = blob = _read_blob(cursor, source)
-                    digests[i] = blob[:DIGEST_BYTES]
-        node.form = head + b"".join(digests)
+        node = read_bucket(cursor, lambda: _read_blob(cursor, source))
     else:
         node = read_branch(cursor, tag)
         node.form = data[: cursor.position]
@@ -228,9 +218,39 @@ def _decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
             if cell_digest(cell) != node.value:
                 raise cursor.refuse("the own value does not have its digest, just before")
             node.value = cell
+        node.digest = sha256(node.form).digest()
     cursor.end()
-    node.digest = sha256(node.form).digest()
     node.base = number
+    return node
+
+
+def read_bucket(cursor: Cursor, read_blob: Callable[[], Blob]) -> Node:
+    """Return a bucket with its form and digest from its record, the tag left out, or from what differs in its blobs.
+
+    Args:
+        cursor: behind the tag.
+        read_blob: reads what stands there for the next blob.
+    """
+    begin = cursor.position - 1
+    node = read_bucket_head(cursor)
+    head = cursor.data[begin : cursor.position]
+    code = ENDS[node.count]
+    node.ends = cursor.take(code.size)
+    ends = code.unpack(node.ends)
+    node.cells = cells = cursor.take(ends[-1])
+    begins = (0, *ends[:-1])
+    sizes = tuple(map(sub, ends, begins))
+    if min(sizes) < 0 or max(sizes) > INLINE_BYTES_MAX:
+        raise cursor.refuse("the sizes of a bucket's values are not right, before")
+    digests = [sha256(cells[low:high]).digest() for low, high in zip(begins, ends, strict=True)]
+    if 0 in sizes:
+        node.blobs = {}
+        for i, path in enumerate(node.path_list()):
+            if sizes[i] == 0:
+                node.blobs[path] = blob = read_blob()
+                digests[i] = blob[:DIGEST_BYTES]
+    node.form = head + b"".join(digests)
+    node.digest = sha256(node.form).digest()
     return node
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.cells import from_cell
+from actors.goals import CHILD, CONTROL, HEAP
 from actors.keys import Key, Path, decode_element, decode_key, plain
 from actors.values import ABSENT, decode
-from runtime.state import CHILD, CONTROL, HEAP, Control, behind, locate, part_text
+from runtime.state import Control, behind, locate, part_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

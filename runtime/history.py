@@ -204,9 +204,7 @@ class History:
         return Commit(
             head=block.hash,
             nodes=nodes,
-            blocks=[]
-            if self.store.block(block.hash) is not None
-            else [(block.number, block.hash, block.record(state))],
+            blocks=[(block.number, block.hash, block.record(state))],
             chain=[(block.number, block.hash)],
         )
 

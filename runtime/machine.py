@@ -272,7 +272,9 @@ class Runtime:
             # Made before, on a branch that was left: it has nodes of its own, and nobody may hold others in memory.
             state, nodes = history.state(block), []
             self._forget_processes()
-        commit = history.commit_of(block, state, nodes)
+            commit = history.revert_of(block)
+        else:
+            commit = history.commit_of(block, state, nodes)
         if self._swept is not None:
             commit = dataclasses.replace(commit, dropped_nodes=self._swept.dropped_nodes, meta=self._swept.meta)
         cancelled = await self._writer.commit(commit)

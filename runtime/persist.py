@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.cells import Blob
-from actors.records import is_leaf, record
+from actors.records import is_leaf, number_of, record
 from actors.walks import unfinished
 
 if TYPE_CHECKING:
@@ -32,14 +32,13 @@ def number_nodes(tree: Tree, first: int, source: NodeSource) -> list[tuple[int, 
             for cell in (*node.blobs.values(), node.value):
                 if type(cell) is Blob and cell.number is None:
                     assert cell.data is not None
-                    free |= 1
-                    cell.number, cell.source = free, source
-                    records.append((free, cell.data))
+                    cell.number, cell.source = number_of(free, leaf=True), source
+                    records.append((cell.number, cell.data))
                     cell.data = None
-                    free += 1
+                    free = cell.number + 1
         if node.digest is None:
             node.seal()
-        number = free | 1 if is_leaf(node) else free + (free & 1)
+        number = number_of(free, leaf=is_leaf(node))
         records.append((number, record(node, number, source)))
         free = number + 1
     return records

@@ -134,11 +134,7 @@ class Pruner:
             visited.add(stack.pop())
             if base:
                 self._bases.add(base)
-            for other in found:
-                if not other & 1:
-                    stack.append(other)
-                else:
-                    visited.add(other)
+            stack += found
 
 
 def due(store: Store) -> bool:

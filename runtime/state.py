@@ -27,6 +27,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.errors import CodecError, StoreDamaged
+from actors.goals import CHILD, CONTROL, HEAP
 from actors.keys import Name, Path, decode_element, decode_key, encode_key, path_text, plain
 from actors.memory import Memory
 from actors.trap import TrapKind
@@ -39,13 +40,10 @@ from runtime.record import READY, Record, Start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONTROL: Final = b"p"
-HEAP: Final = b"h"
 SNAPSHOT: Final = b"s"
 BEGIN: Final = b"b"
 STOPPED_AT: Final = b"r"
 JOURNAL: Final = b"j"
-CHILD: Final = b"c"
 
 
 class Control(NamedTuple):

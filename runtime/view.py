@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from actors.errors import NoSuchChild
+from actors.goals import CHILD, HEAP
 from actors.keys import Name, Path, check_name, parse_path, path_text
 from actors.limits import NAMES_SHOWN_MAX
 from actors.region import View
 from actors.trap import Trap, TrapKind
-from runtime.state import CHILD, HEAP, child_names, child_state, control_of
+from runtime.state import child_names, child_state, control_of
 
 if TYPE_CHECKING:
     from actors.tree import Tree

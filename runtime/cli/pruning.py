@@ -8,7 +8,7 @@ from actors.errors import StoreBusy
 from runtime.cli.failing import INTERRUPTED
 from runtime.cli.kept import reading
 from runtime.cli.parameters import AsJson, Debug, Kept
-from runtime.cli.screen import Screen
+from runtime.cli.screen import Screen, counted
 from runtime.history import History
 from runtime.prune import Pruned
 from runtime.prune import prune as steps_of
@@ -64,14 +64,13 @@ def prune(
     elif done.blocks:
         screen.line(f"{_done(done)}; the chain is kept from block {done.first:,} on", cut=False)
     else:
-        blocks = "1 block" if count == 1 else f"{count:,} blocks"
-        screen.line(f"no block to drop: the chain has {blocks}, from {done.first:,} on; {_swept(done)}", cut=False)
+        there = counted(count, "block", "blocks")
+        screen.line(f"no block to drop: the chain has {there}, from {done.first:,} on; {_swept(done)}", cut=False)
 
 
 def _done(done: Pruned) -> str:
-    blocks = "1 block" if done.blocks == 1 else f"{done.blocks:,} blocks"
-    return f"{blocks} dropped, {_swept(done)}"
+    return f"{counted(done.blocks, 'block', 'blocks')} dropped, {_swept(done)}"
 
 
 def _swept(done: Pruned) -> str:
-    return "1 record swept out" if done.nodes == 1 else f"{done.nodes:,} records swept out"
+    return f"{counted(done.nodes, 'record', 'records')} swept out"

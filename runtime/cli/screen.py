@@ -70,6 +70,11 @@ def value_text(value: Any) -> Text:
     return _highlight(one_line(to_json(value)))
 
 
+def counted(number: int, what: str, many: str) -> str:
+    """Return how many there are: `1 block`, `2,000 blocks`."""
+    return f"1 {what}" if number == 1 else f"{number:,} {many}"
+
+
 def key_text(key: Key) -> Text:
     """Return a heap's key, as the command line takes it too."""
     return Text(one_line(key_to_json(key)), style="cyan")

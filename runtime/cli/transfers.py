@@ -12,7 +12,7 @@ from runtime.cli.block_text import block_json, prefix
 from runtime.cli.failing import INTERRUPTED
 from runtime.cli.kept import block_of, reading
 from runtime.cli.parameters import AsJson, Debug, Kept, WhichBlock
-from runtime.cli.screen import Bar, Screen
+from runtime.cli.screen import Bar, Screen, counted
 from runtime.json_form import Json
 from runtime.transfer import Transferred, export_block, import_block
 
@@ -87,7 +87,7 @@ def _size(done: Transferred) -> str:
 
 
 def _entries(done: Transferred) -> str:
-    return "1 entry" if done.entries == 1 else f"{done.entries:,} entries"
+    return counted(done.entries, "entry", "entries")
 
 
 # --- import --------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.cells import DIGEST_BYTES
+from actors.cells import DIGEST_BYTES, Blob
 from actors.errors import CodecError, StoreDamaged
 from actors.limits import INLINE_BYTES_MAX, VALUE_BYTES_MAX
 from actors.nodes import (
@@ -23,14 +23,12 @@ from actors.nodes import (
     BRANCH_WITH_VALUE,
     BUCKET,
     COUNT_BYTES,
-    ENDS,
     LINK_BYTES,
     SLOT_BYTES,
     SLOTS_AT,
     read_branch,
-    read_bucket_head,
 )
-from actors.records import NUMBER_MAX
+from actors.records import NUMBER_MAX, number_of, read_bucket
 from actors.values import decode, encode
 from actors.wire import Cursor
 from runtime.transfer.stream import SEEN, VALUE
@@ -196,7 +194,7 @@ class Receiver:
         self._whole = number
 
     def _add(self, record: bytes, *, odd: bool) -> int:
-        number = self._free | 1 if odd else self._free + (self._free & 1)
+        number = number_of(self._free, leaf=odd)
         self._free = number + 1
         self._new[number] = record
         self._new_bytes += len(record) + _RECORD_BYTES
@@ -312,25 +310,16 @@ def _read_bucket(cursor: Cursor, begin: int, link_bytes: int) -> tuple[int, byte
     Returns:
         How many entries it has; its digest; what stands before its long values; their digests.
     """
-    node = read_bucket_head(cursor)
-    form = [cursor.data[begin : cursor.position]]
-    code = ENDS[node.count]
-    ends = code.unpack(cursor.take(code.size))
-    cells = cursor.take(ends[-1])
-    head = cursor.data[begin : cursor.position]
-    long = []
-    at = 0
-    for end in ends:
-        if at < end <= at + INLINE_BYTES_MAX:
-            form.append(sha256(cells[at:end]).digest())
-        elif at == end:
-            cursor.take(link_bytes)
-            long.append(cursor.take(DIGEST_BYTES))
-            form.append(long[-1])
-        else:
-            raise cursor.refuse("the sizes of a bucket's values are not right, before")
-        at = end
-    return node.count, sha256(b"".join(form)).digest(), head, long
+
+    def blob() -> Blob:
+        cursor.take(link_bytes)
+        return Blob.stored(cursor.take(DIGEST_BYTES), None, None)
+
+    node = read_bucket(cursor, blob)
+    assert node.digest is not None
+    long = [one[:DIGEST_BYTES] for one in node.blobs.values()]
+    head = cursor.data[begin : cursor.position - len(long) * (link_bytes + DIGEST_BYTES)]
+    return node.count, node.digest, head, long
 
 
 def _is_value(record: bytes, number: int, digest: bytes) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from actors.cells import DIGEST_BYTES, Blob
 from actors.errors import StoreError
 from actors.nodes import LATER, NIBBLES, Node
-from actors.records import load
+from actors.records import load, number_of
 from actors.wire import varint
 from runtime.transfer.stream import SEEN, VALUE
 
@@ -110,7 +110,7 @@ class Sender:
         return Node.stub(count, digest, number, self._source)
 
     def _number(self, *, odd: bool) -> int:
-        number = self._free | 1 if odd else self._free + (self._free & 1)
+        number = number_of(self._free, leaf=odd)
         self._free = number + 1
         return number
 

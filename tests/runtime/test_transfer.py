@@ -48,6 +48,7 @@ from typer.testing import CliRunner
 
 import runtime
 from actors import BlockUnknown, InputError, StoreBusy, StoreDamaged, StoreFormat, StoreMismatch
+from actors.goals import CONTROL, HEAP
 from actors.keys import encode_key
 from actors.nodes import Node, branch, bucket
 from actors.records import references
@@ -56,7 +57,6 @@ from actors.tree import EMPTY, Tree
 from runtime import MemoryStore, Runtime, SqliteStore, export_block, import_block
 from runtime.cli import app
 from runtime.history import History
-from runtime.state import CONTROL, HEAP
 from runtime.store import Commit
 from runtime.transfer.stream import CHUNK_BYTES, SEEN, VALUE
 

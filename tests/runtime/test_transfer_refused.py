@@ -39,6 +39,7 @@ from streams import (
 from actors import InputError
 from actors.cells import Blob
 from actors.edits import update
+from actors.goals import HEAP
 from actors.limits import NODE_BYTES_MAX, VALUE_BYTES_MAX
 from actors.nodes import BUCKET, FORMAT, Node, branch, bucket, root_form
 from actors.region import View
@@ -46,7 +47,6 @@ from actors.tree import EMPTY, Tree
 from actors.values import encode
 from runtime import MemoryStore, Runtime, StreamRefused, import_block
 from runtime.chain import Block
-from runtime.state import HEAP
 from runtime.transfer.stream import CHUNK_BYTES, HEADER, ITEMS, LAST, SEEN, TITLE, VALUE, VERSION
 
 if TYPE_CHECKING:
