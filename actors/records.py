@@ -27,6 +27,7 @@ writes in proportion to that; at most one record more is read for one.
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import accumulate
 from operator import sub
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,8 @@ from actors.cells import DIGEST_BYTES, Blob, NodeSource, cell_digest, damaged, r
 from actors.errors import CodecError
 from actors.limits import INLINE_BYTES_MAX, NODE_BYTES_MAX
 from actors.nodes import (
+    BRANCH,
+    BRANCH_WITH_VALUE,
     BUCKET,
     ENDS,
     LATER,
@@ -41,6 +44,7 @@ from actors.nodes import (
     NIBBLES,
     SLOT_BYTES,
     Node,
+    cut_up,
     places,
     read_branch,
     read_bucket_head,
@@ -54,6 +58,8 @@ if TYPE_CHECKING:
 _BRANCH_PATCH: Final = 0x81
 _BUCKET_PATCH: Final = 0x82
 _MASK_BYTES: Final = 4
+#: How records begin that are no patches.
+_WHOLE_TAGS: Final = tuple([bytes((tag,)) for tag in (BUCKET, BRANCH, BRANCH_WITH_VALUE)])
 #: The largest number of a record.
 NUMBER_MAX: Final = 2 ** (8 * LINK_BYTES) - 1
 #: A patch is of at most one child or entry in so many.
@@ -184,31 +190,42 @@ def _decode(data: bytes, number: int, source: NodeSource) -> Node:
         raise CodecError(f"node: {len(data)} bytes are over the limit of {NODE_BYTES_MAX}")
     tag = data[0] if data else -1
     if tag not in (_BRANCH_PATCH, _BUCKET_PATCH):
-        return _decode_whole(data, number, source)
-    cursor = Cursor(data, "node", 1)
-    base = int.from_bytes(cursor.take(LINK_BYTES), "big")
-    patched = int.from_bytes(cursor.take(_MASK_BYTES), "big")
+        node = _decode_whole(data, source)
+        node.base = number
+        return node
+    patch = Cursor(data, "node", 1)
+    base = int.from_bytes(patch.take(LINK_BYTES), "big")
+    patched = int.from_bytes(patch.take(_MASK_BYTES), "big")
     if base >= number:
-        raise cursor.refuse(f"it is a patch of node {base}, which comes behind it,")
-    node = _decode_whole(read(source, base), base, source)
-    if (node.kids is None) != (tag == _BUCKET_PATCH):
-        raise cursor.refuse(f"it is a patch of node {base}, which is of another kind,")
+        raise patch.refuse(f"it is a patch of node {base}, which comes behind it,")
+    data = read(source, base)
+    if data[:1] in _WHOLE_TAGS and (data[0] == BUCKET) != (tag == _BUCKET_PATCH):
+        raise patch.refuse(f"it is a patch of node {base}, which is of another kind,")
+    # What differs goes in before anything is checked or hashed, so that both are done once, on what comes of it.
     if tag == _BUCKET_PATCH:
-        _patch_bucket(node, patched, cursor, source)
+        values = {i: _read_value(patch, source) for i in range(8 * _MASK_BYTES) if patched >> i & 1}
+        node = _decode_whole(data, source, values)
+    elif data[:1] in _WHOLE_TAGS:
+        node = _decode_patched_branch(data, patched, patch, source)
     else:
-        _patch_branch(node, patched, cursor)
-    cursor.end()
-    assert node.form is not None
-    node.digest = sha256(node.form).digest()
+        node = _decode_whole(data, source)
+    patch.end()
     node.base, node.patched = base, patched
     return node
 
 
-def _decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
+def _decode_whole(data: bytes, source: NodeSource, values: dict[int, bytes] | None = None) -> Node:
+    """Return the node of a record which is no patch.
+
+    Args:
+        data: the record.
+        source: where it is.
+        values: the cells that a patch puts in, by entry.
+    """
     cursor = Cursor(data, "node")
     tag = cursor.byte()
     if tag == BUCKET:
-        node = read_bucket(cursor, lambda: _read_blob(cursor, source))
+        node = read_bucket(cursor, lambda: _read_blob(cursor, source), values)
     else:
         node = read_branch(cursor, tag)
         node.form = data[: cursor.position]
@@ -220,16 +237,34 @@ def _decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
             node.value = cell
         node.digest = sha256(node.form).digest()
     cursor.end()
-    node.base = number
     return node
 
 
-def read_bucket(cursor: Cursor, read_blob: Callable[[], Blob]) -> Node:
+def _decode_patched_branch(data: bytes, patched: int, patch: Cursor, source: NodeSource) -> Node:
+    """Return the node of a branch's record with the slots and numbers of a patch in the place of its own."""
+    bits = int.from_bytes(data[1:3], "big")
+    if patched & ~bits:
+        raise patch.refuse("a patch is of no child, just before")
+    spliced = bytearray(data)
+    numbers = []
+    for _, slot, link in places(bits, patched):
+        spliced[slot : slot + SLOT_BYTES] = patch.take(SLOT_BYTES)
+        numbers.append((link, patch.take(LINK_BYTES)))
+    node = _decode_whole(bytes(spliced), source)
+    links = bytearray(node.links or b"")
+    for link, number in numbers:
+        links[link : link + LINK_BYTES] = number
+    node.links = bytes(links)
+    return node
+
+
+def read_bucket(cursor: Cursor, read_blob: Callable[[], Blob], values: dict[int, bytes] | None = None) -> Node:
     """Return a bucket with its form and digest from its record, the tag left out, or from what differs in its blobs.
 
     Args:
         cursor: behind the tag.
         read_blob: reads what stands there for the next blob.
+        values: the cells that a patch puts in, by entry; None: there is no patch.
     """
     begin = cursor.position - 1
     node = read_bucket_head(cursor)
@@ -237,48 +272,36 @@ def read_bucket(cursor: Cursor, read_blob: Callable[[], Blob]) -> Node:
     code = ENDS[node.count]
     node.ends = cursor.take(code.size)
     ends = code.unpack(node.ends)
-    node.cells = cells = cursor.take(ends[-1])
-    begins = (0, *ends[:-1])
-    sizes = tuple(map(sub, ends, begins))
+    node.cells = cursor.take(ends[-1])
+    sizes = tuple(map(sub, ends, (0, *ends)))
     if min(sizes) < 0 or max(sizes) > INLINE_BYTES_MAX:
         raise cursor.refuse("the sizes of a bucket's values are not right, before")
-    digests = [sha256(cells[low:high]).digest() for low, high in zip(begins, ends, strict=True)]
+    cells = cut_up(node.cells, sizes)
     if 0 in sizes:
-        node.blobs = {}
+        node.blobs = {path: read_blob() for path, size in zip(node.path_list(), sizes, strict=True) if size == 0}
+    if values is not None:
+        _put_in(node, cells, values, cursor)
+    digests = [sha256(cell).digest() for cell in cells]
+    if node.blobs:
         for i, path in enumerate(node.path_list()):
-            if sizes[i] == 0:
-                node.blobs[path] = blob = read_blob()
-                digests[i] = blob[:DIGEST_BYTES]
+            if path in node.blobs:
+                digests[i] = node.blobs[path][:DIGEST_BYTES]
     node.form = head + b"".join(digests)
     node.digest = sha256(node.form).digest()
     return node
 
 
-def _patch_bucket(node: Node, patched: int, cursor: Cursor, source: NodeSource) -> None:
-    if patched >> node.count:
+def _put_in(node: Node, cells: list[bytes], values: dict[int, bytes], cursor: Cursor) -> None:
+    """Put the values of a patch into a bucket and the list of its cells."""
+    if values and max(values) >= node.count:
         raise cursor.refuse("a patch is of no entry, just before")
-    for i, path in enumerate(node.path_list()):
-        if patched >> i & 1:
-            changed = node.edited(path, _read_value(cursor, source))
-            assert changed is not None
-            node.cells, node.ends, node.blobs, node.form = changed.cells, changed.ends, changed.blobs, changed.form
-    if node.blobs:
+    for i, cell in values.items():
+        cells[i] = cell
+    if b"" in cells or any(type(cell) is Blob for cell in values.values()):
         # None is written, and `references` looks for none.
         raise cursor.refuse("a patch makes a bucket with a blob, just before")
-
-
-def _patch_branch(node: Node, patched: int, cursor: Cursor) -> None:
-    assert node.form is not None and node.links is not None
-    form, links = bytearray(node.form), bytearray(node.links)
-    bits = int.from_bytes(form[1:3], "big")
-    if patched & ~bits:
-        raise cursor.refuse("a patch is of no child, just before")
-    for _, slot, link in places(bits, patched):
-        form[slot : slot + SLOT_BYTES] = cursor.take(SLOT_BYTES)
-        links[link : link + LINK_BYTES] = cursor.take(LINK_BYTES)
-    node.form, node.links = bytes(form), bytes(links)
-    again = Cursor(node.form, "node")
-    node.count = read_branch(again, again.byte()).count
+    node.cells, node.ends = b"".join(cells), ENDS[node.count].pack(*accumulate(map(len, cells)))
+    node.blobs = {}
 
 
 def _read_blob(cursor: Cursor, source: NodeSource) -> Blob:
