@@ -6,6 +6,7 @@ recurse. `differ` skips what is the same node, or has the same digest, on both s
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from actors.nodes import LATER, NIBBLES, Edge, Node, nibbles_of
@@ -41,7 +42,15 @@ def kid_of(node: Node, i: int) -> Edge:
 def walk(
     label: bytes, node: Node | None, low: bytes, high: bytes | None, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (path, cell) in order, from `low` up to and without `high`; nodes are loaded as they come.
+    """Yield (path, cell) in order, from `low` up to and without `high`; nodes are loaded as they come."""
+    for at, paths, cells in runs(label, node, low, high, reverse):
+        yield from zip([at + path for path in paths], cells, strict=True)
+
+
+def runs(
+    label: bytes, node: Node | None, low: bytes, high: bytes | None, reverse: bool
+) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
+    """Yield the entries of a walk by the node that has them: (its path, what each one's goes on with, their cells).
 
     What a walk through very many entries loads is not kept: it must not take the room of them all.
     """
@@ -53,16 +62,22 @@ def walk(
         at, thing = stack.pop()
         if isinstance(thing, bytes):
             if at >= low and (high is None or at < high):
-                yield at, thing
+                yield at, [b""], [thing]
             continue
         if (at < low and not low.startswith(at)) or (high is not None and at >= high):
             continue
         if load(thing).paths is not None:
-            entries = thing.entries()
-            for path in reversed(entries) if reverse else entries:
-                whole = at + path
-                if whole >= low and (high is None or whole < high):
-                    yield whole, entries[path]
+            paths, cells = thing.path_list(), thing.cell_list()
+            if at < low or (high is not None and high.startswith(at)):
+                # A bound falls among these. Where none does, none of them need be looked at.
+                begin = bisect_left(paths, low[len(at) :]) if at < low else 0
+                last = len(paths) if high is None or not high.startswith(at) else bisect_left(paths, high[len(at) :])
+                paths, cells = paths[begin:last], cells[begin:last]
+            if reverse:
+                paths.reverse()
+                cells.reverse()
+            if paths:
+                yield at, paths, cells
             continue
         assert thing.kids is not None
         labels = thing.labels
