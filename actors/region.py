@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.cells import Blob, from_cell
 from actors.errors import KeyRefused, MissingKey
 from actors.keys import Key, encode_key, read_key, show_key
-from actors.values import decode
+from actors.values import decode, decode_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -249,7 +249,7 @@ class OrderedMap:
 
 def _values(cells: list[bytes]) -> Iterator[Any]:
     # One by one, as they are asked for: the long values of a node together may be more than there is room for.
-    return map(decode, map(from_cell, cells) if Blob in map(type, cells) else cells)
+    return map(decode, map(from_cell, cells)) if Blob in map(type, cells) else decode_each(cells)
 
 
 class View(OrderedMap):
