@@ -7,10 +7,13 @@ its digest. Which of the two a cell is does not show in any root.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from actors.errors import StoreDamaged, StoreError
 from actors.limits import INLINE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DIGEST_BYTES: Final = 32
 _PADDING: Final = bytes(INLINE_BYTES_MAX + 1 - DIGEST_BYTES)
@@ -24,6 +27,15 @@ class NodeSource(Protocol):
         ...
 
 
+@runtime_checkable
+class ManySource(NodeSource, Protocol):
+    """A source from which many nodes come for little more than one."""
+
+    def read_nodes(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the records by number of those of these nodes that there are."""
+        ...
+
+
 #: Damage that was come upon. A program may catch what a read of its heap raises, but must not go on from there: whoever
 #: steps programs looks here behind every step, and clears it.
 damage: Final[list[StoreError]] = []
@@ -33,6 +45,15 @@ def read(source: NodeSource, number: int) -> bytes:
     """Return a record. What it raises is noted as damage."""
     try:
         return source.read_node(number)
+    except StoreError as error:
+        damage.append(error)
+        raise
+
+
+def read_many(source: ManySource, numbers: Sequence[int]) -> dict[int, bytes]:
+    """Return what there is of many records, by number. What it raises is noted as damage."""
+    try:
+        return source.read_nodes(numbers)
     except StoreError as error:
         damage.append(error)
         raise

@@ -21,7 +21,7 @@ still in use need not read those.
     blob     the encoded value
 
 A block that changes a few entries of many changes a few slots in each node on the way to them. Patches keep what it
-writes in proportion to that; at most one record more is read for one.
+writes in proportion to that; one record more is read for one, however many blocks there were: what differs stands in one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from itertools import accumulate
 from operator import sub
 from typing import TYPE_CHECKING, Final
 
-from actors.cells import DIGEST_BYTES, Blob, NodeSource, cell_digest, damaged, read
+from actors.cells import DIGEST_BYTES, Blob, ManySource, NodeSource, cell_digest, damaged, read, read_many
 from actors.errors import CodecError
 from actors.limits import INLINE_BYTES_MAX, NODE_BYTES_MAX
 from actors.nodes import (
@@ -53,13 +53,15 @@ from actors.nodes import (
 from actors.wire import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _BRANCH_PATCH: Final = 0x81
 _BUCKET_PATCH: Final = 0x82
+_PATCH_TAGS: Final = (bytes((_BRANCH_PATCH,)), bytes((_BUCKET_PATCH,)))
 _MASK_BYTES: Final = 4
 #: How records begin that are no patches.
 _WHOLE_TAGS: Final = tuple([bytes((tag,)) for tag in (BUCKET, BRANCH, BRANCH_WITH_VALUE)])
+_NONE: Final[dict[int, bytes]] = {}
 #: The largest number of a record.
 NUMBER_MAX: Final = 2 ** (8 * LINK_BYTES) - 1
 #: A patch is of at most one child or entry in so many.
@@ -147,8 +149,12 @@ def _branch_record(node: Node, number: int) -> bytes:
 # --- reading ---
 
 
-def load(node: Node) -> Node:
+def load(node: Node, ahead: Mapping[int, bytes] = _NONE) -> Node:
     """Bring in the content of a node if it is a stub, and return it.
+
+    Args:
+        node: the node.
+        ahead: records by number that were read ahead.
 
     Raises:
         StoreDamaged: it is not there, or not what the parent's digest says.
@@ -156,9 +162,9 @@ def load(node: Node) -> Node:
     if node.kids is None and node.paths is None:
         source, number = node.source, node.number
         assert source is not None and number is not None
-        data = read(source, number)
+        data = ahead.get(number) or read(source, number)
         try:
-            _take(node, _decode(data, number, source))
+            _take(node, _decode(data, number, source, ahead))
         except CodecError as error:
             raise damaged(source, number, str(error)) from error
     return node
@@ -180,7 +186,20 @@ def _take(node: Node, content: Node) -> None:
     node.paths, node.kids = content.paths, content.kids
 
 
-def _decode(data: bytes, number: int, source: NodeSource) -> Node:
+def read_ahead(stubs: list[Node]) -> Mapping[int, bytes]:
+    """Return the records of stubs that are to be loaded next, and those that they are patches of, in two reads at most.
+
+    One that is not there is left for `load` to miss. So are all where the first one's source gives one by one.
+    """
+    source = stubs[0].source
+    if not isinstance(source, ManySource):
+        return _NONE
+    found = read_many(source, [stub.number for stub in stubs if stub.number is not None and stub.source is source])
+    bases = [int.from_bytes(data[1 : 1 + LINK_BYTES], "big") for data in found.values() if data[:1] in _PATCH_TAGS]
+    return {**found, **read_many(source, bases)} if bases else found
+
+
+def _decode(data: bytes, number: int, source: NodeSource, ahead: Mapping[int, bytes] = _NONE) -> Node:
     """Return the node of a record, with its form and digest.
 
     Raises:
@@ -198,7 +217,7 @@ def _decode(data: bytes, number: int, source: NodeSource) -> Node:
     patched = int.from_bytes(patch.take(_MASK_BYTES), "big")
     if base >= number:
         raise patch.refuse(f"it is a patch of node {base}, which comes behind it,")
-    data = read(source, base)
+    data = ahead.get(base) or read(source, base)
     if data[:1] in _WHOLE_TAGS and (data[0] == BUCKET) != (tag == _BUCKET_PATCH):
         raise patch.refuse(f"it is a patch of node {base}, which is of another kind,")
     # What differs goes in before anything is checked or hashed, so that both are done once, on what comes of it.
@@ -219,7 +238,7 @@ def _decode_whole(data: bytes, source: NodeSource, values: dict[int, bytes] | No
 
     Args:
         data: the record.
-        source: where it is.
+        source: where it comes from.
         values: the cells that a patch puts in, by entry.
     """
     cursor = Cursor(data, "node")
