@@ -222,7 +222,7 @@ def _decode(data: bytes, number: int, source: NodeSource, ahead: Mapping[int, by
         raise patch.refuse(f"it is a patch of node {base}, which is of another kind,")
     # What differs goes in before anything is checked or hashed, so that both are done once, on what comes of it.
     if tag == _BUCKET_PATCH:
-        values = {i: _read_value(patch, source) for i in range(8 * _MASK_BYTES) if patched >> i & 1}
+        values = {i: _read_value(patch, source) for i in range(patched.bit_length()) if patched >> i & 1}
         node = _decode_whole(data, source, values)
     elif data[:1] in _WHOLE_TAGS:
         node = _decode_patched_branch(data, patched, patch, source)

@@ -239,9 +239,8 @@ class OrderedMap:
         return self._below(region.prefix).runs(*region.bounds(), reverse=reverse)
 
     def _end(self, region: Region, reverse: bool, default: Any) -> Any:
-        item = next(self.items(region, reverse=reverse), None)
-        if item is not None:
-            return item
+        for keys, cells in self._runs(region, reverse):
+            return read_key(keys[0]), decode(from_cell(cells[0]))
         if default is _RAISE:
             raise EmptyRegion(self._place(), repr(region))
         return default

@@ -231,6 +231,9 @@ def test_long_values_are_brought_in_one_by_one() -> None:
     next(values)
     assert len(shelf.reads) == 2, "a long value was read before it was asked for"
     assert len(list(values)) == 19
+    tree = shelf.anew(tree)
+    assert Heap(Memory(tree)).last() == (19, bytes([19]) * 300)
+    assert len(shelf.reads) == 2, "the last of a region reads more than that"
     assert all(type(cell) is Blob for _, cell in tree.entries())
 
 
