@@ -38,6 +38,32 @@ def kid_of(node: Node, i: int) -> Edge:
     return node.labels.get(i, b""), node.fetch(i) if kid is LATER else kid
 
 
+def find(label: bytes, node: Node | None, path: bytes) -> bytes | None:
+    """Return the cell at a path below an edge, or None."""
+    if node is None:
+        return None
+    position = 0
+    while True:
+        if label:
+            if not path.startswith(label, position):
+                return None
+            position += len(label)
+        kids = node.kids
+        if kids is None:
+            kids = load(node).kids
+            if kids is None:
+                return node.find(path[position:])
+        if position == len(path):
+            return node.value
+        nibble = path[position]
+        kid = kids[nibble]
+        if kid is None:
+            return None
+        label = node.labels.get(nibble, b"") if node.labels else b""
+        node = node.fetch(nibble) if kid is LATER else kid
+        position += 1
+
+
 def walk(
     label: bytes, node: Node | None, low: bytes, high: bytes | None, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
@@ -74,7 +100,7 @@ def walk(
         stack.extend(below if reverse else reversed(below))
 
 
-def _same(one: Edge, other: Edge) -> bool:
+def same(one: Edge, other: Edge) -> bool:
     """Tell whether two edges surely have the same entries, without looking below."""
     a, b = one[1], other[1]
     if a is b:
@@ -89,7 +115,7 @@ def differ(one: Edge, other: Edge) -> Iterator[tuple[bytes, bytes | None, bytes 
     stack: list[tuple[bytes, Edge, Edge]] = [(b"", one, other)]
     while stack:
         at, a, b = stack.pop()
-        if _same(a, b):
+        if same(a, b):
             continue
         if a[1] is None or b[1] is None or load(a[1]).kids is None or load(b[1]).kids is None:
             yield from _merge_walk(at, a, b)
@@ -104,21 +130,21 @@ def differ(one: Edge, other: Edge) -> Iterator[tuple[bytes, bytes | None, bytes 
         here = at + a[0][:shared]
         if shared == len(a[0]) == len(b[0]):
             own_a, own_b = a[1].value, b[1].value
-            stack += [(here + _NIBBLE[i], kid_of(a[1], i), kid_of(b[1], i)) for i in _unlike(a[1], b[1])]
+            stack += [(here + _NIBBLE[i], kid_of(a[1], i), kid_of(b[1], i)) for i in unlike(a[1], b[1])]
         else:
-            own_a, kids_a = _at(a, shared)
-            own_b, kids_b = _at(b, shared)
+            own_a, kids_a = parted(a, shared)
+            own_b, kids_b = parted(b, shared)
             stack += [(here + _NIBBLE[i], kids_a[i], kids_b[i]) for i in reversed(range(NIBBLES))]
         if own_a != own_b:
             yield here, own_a, own_b
 
 
-def _unlike(one: Node, other: Node) -> list[int]:
+def unlike(one: Node, other: Node) -> list[int]:
     """Return the nibbles, the last first, where two branches do not surely have the same below; nothing is fetched."""
     mine, theirs = one.kids, other.kids
     assert mine is not None and theirs is not None
     labelled = one.labels != other.labels
-    unlike = []
+    found = []
     for i in range(NIBBLES - 1, -1, -1):
         a, b = mine[i], theirs[i]
         if not labelled or one.labels.get(i) == other.labels.get(i):
@@ -127,14 +153,15 @@ def _unlike(one: Node, other: Node) -> list[int]:
             digest = one.kid_digest(i)
             if digest is not None and digest == other.kid_digest(i):
                 continue
-        unlike.append(i)
-    return unlike
+        found.append(i)
+    return found
 
 
-def _at(edge: Edge, length: int) -> tuple[bytes | None, list[Edge]]:
+def parted(edge: Edge, length: int) -> tuple[bytes | None, list[Edge]]:
     """Return the own cell and the children of an edge's branch as seen from `length` nibbles down its label."""
     label, node = edge
-    assert node is not None and node.kids is not None
+    if node is None:
+        return None, [_NOTHING] * NIBBLES
     if length < len(label):
         kids = [_NOTHING] * NIBBLES
         kids[label[length]] = (label[length + 1 :], node)
