@@ -112,9 +112,28 @@ class _Open:
                         end += 1
                     if end == near:
                         end = bisect_right(edits, nibble, end, high, key=lambda edit: edit[0][position])
-            groups.append((nibble, low, end))
+            if not (end - low <= _SINGLY_MAX and self._splice(nibble, low, end)):
+                groups.append((nibble, low, end))
             low = end
         groups.reverse()
+
+    def _splice(self, nibble: int, low: int, end: int) -> bool:
+        """Make a few edits of a child at once if it is a bucket at hand and stays one: most edits end here."""
+        kid = self.kids[nibble]
+        if kid is None or kid.paths is None:
+            return False
+        below, made = self.position + 1, kid
+        for path, cell in self.edits[low:end]:
+            next_made = made.edited(path[below:], cell)
+            if next_made is None:
+                return False
+            made = next_made
+        if made is not kid:
+            self.kids[nibble] = made
+            self.count += made.count - kid.count
+            self.touched |= 1 << nibble
+            self.changed = True
+        return True
 
     def give(self, cell: bytes | None) -> None:
         """Put a cell in the place of the own value."""

@@ -70,10 +70,11 @@ class Tree:
         if self.node is None and len(edits) <= BUCKET_ENTRIES_MAX:
             entries = {path: cell for path, cell in edits.items() if cell is not None}
             return Tree(b"", bucket(entries)) if entries else self
-        return self._fold(sorted(edits.items()))
+        return self._fold(edits)
 
-    def _fold(self, edits: list[tuple[bytes, bytes | None]]) -> Tree:
-        return self._moved(update(self.label, self.node, edits))
+    def _fold(self, edits: Mapping[bytes, bytes | None]) -> Tree:
+        order = sorted(edits)
+        return self._moved(update(self.label, self.node, list(zip(order, map(edits.__getitem__, order), strict=True))))
 
     def _moved(self, edge: Edge) -> Tree:
         return self if edge[1] is self.node and edge[0] == self.label else Tree(*edge)
@@ -101,7 +102,7 @@ class Tree:
             if tree.node is not None:
                 for rest, cell in load(tree.node).entries().items():
                     edits[path + rest] = cell
-        return made._fold(sorted(edits.items())) if edits else made
+        return made._fold(edits) if edits else made
 
     @staticmethod
     def assemble(values: Mapping[bytes, bytes], parts: Mapping[bytes, Tree]) -> Tree:
@@ -121,7 +122,7 @@ class Tree:
             path = to_path(prefix)
             for rest, cell in load(node).entries().items():
                 entries[path + rest] = cell
-        made = EMPTY._fold(sorted(entries.items())) if len(entries) > BUCKET_ENTRIES_MAX else Tree(b"", bucket(entries))
+        made = EMPTY._fold(entries) if len(entries) > BUCKET_ENTRIES_MAX else Tree(b"", bucket(entries))
         for prefix, tree in large.items():
             made = made.graft(prefix, tree)
         return made

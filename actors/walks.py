@@ -206,25 +206,29 @@ def unfinished(node: Node | None, saved: bool) -> Iterator[Node]:
     Each once, and it must be given what it lacks before the next is asked for: that is how one that stands in many places
     is known again.
     """
-    stack = [] if node is None else [node]
+    #: A None stands above a node of which all below was given out.
+    stack: list[Node | None] = [] if node is None else [node]
     while stack:
-        top = stack[-1]
+        top = stack.pop()
+        if top is None:
+            top = stack.pop()
+            assert top is not None
+            yield top
+            continue
         if (top.number if saved else top.digest) is not None:
-            stack.pop()
             continue
         kids = top.kids
+        waiting = []
         if kids is not None:
             some = top.unsaved if saved else top.unsealed
-            waiting = []
-            for kid in kids if some is None else [kids[i] for i in nibbles_of(some)]:
+            for kid in kids if some is None else map(kids.__getitem__, nibbles_of(some)):
                 if kid is None or (kid.number if saved else kid.digest) is not None:
                     continue
                 if kid.kids is None:
                     yield kid
                 else:
                     waiting.append(kid)
-            if waiting:
-                stack += waiting
-                continue
-        stack.pop()
-        yield top
+        if waiting:
+            stack += (top, None, *waiting)
+        else:
+            yield top
