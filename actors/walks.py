@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.nodes import LATER, NIBBLES, Edge, Node, nibbles_of
+from actors.nodes import LATER, NIBBLES, SLOT_BYTES, SLOTS_AT, Edge, Node, nibbles_of
 from actors.records import load
 
 if TYPE_CHECKING:
@@ -141,15 +141,25 @@ def differ(one: Edge, other: Edge) -> Iterator[tuple[bytes, bytes | None, bytes 
 
 def unlike(one: Node, other: Node) -> list[int]:
     """Return the nibbles, the last first, where two branches do not surely have the same below; nothing is fetched."""
-    mine, theirs = one.kids, other.kids
+    mine, theirs, form, their_form = one.kids, other.kids, one.form, other.form
     assert mine is not None and theirs is not None
     labelled = one.labels != other.labels
+    #: Where the slots of two children that nobody asked for stand, if at one place in both forms; else 0.
+    at = bits = 0
+    if form is not None and their_form is not None and form[1:3] == their_form[1:3]:
+        bits = form[1] << 8 | form[2]
+        at = SLOTS_AT + SLOT_BYTES * bits.bit_count()
     found = []
     for i in range(NIBBLES - 1, -1, -1):
         a, b = mine[i], theirs[i]
+        if bits >> i & 1:
+            at -= SLOT_BYTES
         if not labelled or one.labels.get(i) == other.labels.get(i):
-            if a is b and a is not LATER:
-                continue
+            if a is b:
+                if a is not LATER:
+                    continue
+                if at and form[at : at + SLOT_BYTES] == their_form[at : at + SLOT_BYTES]:  # type: ignore[index]
+                    continue
             digest = one.kid_digest(i)
             if digest is not None and digest == other.kid_digest(i):
                 continue
