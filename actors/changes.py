@@ -47,7 +47,7 @@ class Changes:
     def slots(self) -> list[tuple[bytes, Slot, Slot]]:
         """Return (encoded key, old slot, new slot) in key order, for the machine."""
         if self._known is None:
-            self._known = [(key, _slot(old), _slot(new)) for key, old, new in self._before.difference(self._after)]
+            self._known = [(key, slot_of(old), slot_of(new)) for key, old, new in self._before.difference(self._after)]
         return self._known
 
     def trees(self) -> tuple[Tree, Tree]:
@@ -59,7 +59,7 @@ class Changes:
 
     @property
     def heaps(self) -> tuple[Tree, Tree]:
-        """The two heaps, where these changes were made of two heaps."""
+        """The two heaps, where these changes were made of two heaps; else two empty ones."""
         return self._before, self._after
 
     def within(self, region: Region | Key) -> Changes:
@@ -67,6 +67,9 @@ class Changes:
         named = Region.of(region)
         prefix = encode_key(named.prefix)
         low, high = named.bounds()
+        if self._before is not EMPTY or self._after is not EMPTY:
+            parts = [heap.extract(prefix).cut(low, high) for heap in self.heaps]
+            return Changes(None, *[EMPTY.graft(prefix, part) for part in parts])
         size = len(prefix)
         return Changes(
             [
@@ -118,7 +121,8 @@ class Changes:
         return f"<Changes {', '.join(shown)}{', …' if len(self) > 8 else ''}>"
 
 
-def _slot(cell: bytes | None) -> Slot:
+def slot_of(cell: bytes | None) -> Slot:
+    """Return the slot of a cell; None, where there is none, is ABSENT."""
     return ABSENT if cell is None else Formed(from_cell(cell))
 
 

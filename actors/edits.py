@@ -11,16 +11,19 @@ more of Python's stack than a flat one.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from actors.errors import LimitExceeded
 from actors.limits import BUCKET_ENTRIES_MAX
 from actors.nodes import LATER, NIBBLES, PATH_NIBBLES_MAX, Edge, Node, branch, bucket
 from actors.records import load
-from actors.walks import common_length, kid_of, walk
+from actors.walks import common_length, differ, find, kid_of, parted, same, unlike, walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+#: A path, or a key, where three sides differ: it, and the cells there of base, ours and theirs.
+Clash: TypeAlias = tuple[bytes, bytes | None, bytes | None, bytes | None]
 
 _NOTHING: Final[Edge] = (b"", None)
 #: So many edits are looked at one by one for where their child's end.
@@ -109,9 +112,28 @@ class _Open:
                         end += 1
                     if end == near:
                         end = bisect_right(edits, nibble, end, high, key=lambda edit: edit[0][position])
-            groups.append((nibble, low, end))
+            if not (end - low <= _SINGLY_MAX and self._splice(nibble, low, end)):
+                groups.append((nibble, low, end))
             low = end
         groups.reverse()
+
+    def _splice(self, nibble: int, low: int, end: int) -> bool:
+        """Make a few edits of a child at once if it is a bucket at hand and stays one: most edits end here."""
+        kid = self.kids[nibble]
+        if kid is None or kid.paths is None:
+            return False
+        below, made = self.position + 1, kid
+        for path, cell in self.edits[low:end]:
+            next_made = made.edited(path[below:], cell)
+            if next_made is None:
+                return False
+            made = next_made
+        if made is not kid:
+            self.kids[nibble] = made
+            self.count += made.count - kid.count
+            self.touched |= 1 << nibble
+            self.changed = True
+        return True
 
     def give(self, cell: bytes | None) -> None:
         """Put a cell in the place of the own value."""
@@ -465,6 +487,76 @@ def join(one: Edge, other: Edge) -> Edge:
             one, other = _NOTHING, (label_b[shared + 1 :], node_b)
         stack.append((opened, nibble))
     return _climb(stack, edge)
+
+
+def combine(base: Edge, ours: Edge, theirs: Edge) -> tuple[Edge, list[Clash]]:
+    """Put what differs between `base` and `theirs` into `ours` where that is as `base`; tell where it is not, in order."""
+    clashes: list[Clash] = []
+    #: Each with where it stands, and with the children of base and theirs, by nibble, that are still to be put in.
+    stack: list[tuple[_Open, bytes, list[tuple[int, Edge, Edge]]]] = []
+    at = b""
+    while True:
+        edge: Edge | None = None
+        if same(base, theirs):
+            edge = ours
+        elif same(base, ours):
+            edge = theirs
+        elif all(node is None or load(node).kids is not None for _, node in (base, ours, theirs)):
+            stack.append(_open_three(at, base, ours, theirs, clashes))
+        else:
+            edge = _combine_few(at, base, ours, theirs, clashes)
+        while stack:
+            opened, here, waiting = stack[-1]
+            if edge is not None:
+                opened.take(waiting.pop()[0], edge)
+            if waiting:
+                nibble, base, theirs = waiting[-1]
+                at, ours = here + bytes((nibble,)), (opened.labels.get(nibble, b""), opened.kid(nibble))
+                break
+            edge = opened.close()
+            stack.pop()
+        else:
+            assert edge is not None
+            return edge, clashes
+
+
+def _open_three(
+    at: bytes, base: Edge, ours: Edge, theirs: Edge, clashes: list[Clash]
+) -> tuple[_Open, bytes, list[tuple[int, Edge, Edge]]]:
+    """Open `ours`, as seen from where the three labels part, and put the own value in that stands there."""
+    labels = [label for label, node in (base, ours, theirs) if node is not None]
+    first, last = min(labels), max(labels)
+    length = common_length(first, last)
+    if ours[1] is None or len(ours[0]) == length:
+        opened = _Open(first[:length], ours[1], [], 0)
+    else:
+        opened = _Open(first[:length], None, [], 0)
+        opened.take(ours[0][length], (ours[0][length + 1 :], ours[1]))
+    if base[1] is not None and theirs[1] is not None and len(base[0]) == length == len(theirs[0]):
+        was, new = base[1].value, theirs[1].value
+        waiting = [(i, kid_of(base[1], i), kid_of(theirs[1], i)) for i in unlike(base[1], theirs[1])]
+    else:
+        (was, kids), (new, their_kids) = parted(base, length), parted(theirs, length)
+        waiting = [(i, kids[i], their_kids[i]) for i in reversed(range(NIBBLES)) if not same(kids[i], their_kids[i])]
+    here = at + opened.label
+    if was != new:
+        if opened.value == was:
+            opened.give(new)
+        else:
+            clashes.append((here, was, opened.value, new))
+    return opened, here, waiting
+
+
+def _combine_few(at: bytes, base: Edge, ours: Edge, theirs: Edge, clashes: list[Clash]) -> Edge:
+    """Do the same entry by entry: one of the three has few entries."""
+    edits: list[tuple[bytes, bytes | None]] = []
+    for path, was, new in differ(base, theirs):
+        mine = find(*ours, path)
+        if mine == was:
+            edits.append((path, new))
+        else:
+            clashes.append((at + path, was, mine, new))
+    return update(*ours, edits) if edits else ours
 
 
 def _climb(stack: list[tuple[_Open, int]], edge: Edge) -> Edge:

@@ -218,7 +218,14 @@ class Memory:
         Raises:
             LimitExceeded: the heap would have too many entries, or too long a key; it is as it was.
         """
-        made = self.fold().graft(prefix, tree)
+        self.replace(self.fold().graft(prefix, tree))
+
+    def replace(self, made: Tree) -> None:
+        """Put a tree that was made of the folded heap in its place.
+
+        Raises:
+            LimitExceeded: the heap would have too many entries; it is as it was.
+        """
         if len(made) > HEAP_ENTRIES_MAX:
             raise _too_many(len(made))
         self.tree = made

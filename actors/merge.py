@@ -5,6 +5,9 @@ the caller's now. Where ours is still base, theirs is taken. Else it is a confli
 now: that two sides wrote the same is luck, and a program that is right by luck is found out by the next input. A
 *resolver* says how such keys are settled; every key is decided before the first is written.
 
+Where the changes are two trees, the caller's heap is folded and the three trees are put together: what only the child
+touched is taken over as it is, nodes, digests and all, and no key of it is looked at. The rest goes key by key.
+
 (Aviram and others, "Efficient System-Enforced Deterministic Parallelism", OSDI 2010, section 3.2: there a conflict is
 an error at the join; here it has the keys, and may be settled.)
 """
@@ -14,14 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from actors.changes import Changes, slot_of
 from actors.errors import CallRefused, LimitExceeded, ProgramError
 from actors.keys import Key, decode_key, encode_key, plain, show_key
-from actors.memory import Memory, Slot, placed_error, same_slot, to_slot, value_of
+from actors.memory import Memory, Slot, form_of, placed_error, same_slot, to_slot, value_of
 from actors.region import Region
 from actors.values import ABSENT, show
 
 if TYPE_CHECKING:
-    from actors.changes import Changes
+    from actors.tree import Tree
 
 
 class MergeConflict(ProgramError):
@@ -98,27 +102,50 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
         MergeConflict: with every key that nothing settles; the memory is as it was.
         LimitExceeded: the heap would have too many entries; the memory is as it was.
     """
+    made: Tree | None = None
     decided: dict[bytes, Slot] = {}
-    conflicts: list[tuple[Any, Any, Any, Any]] = []
-    for form, base, theirs in changes.slots():
-        ours = memory.read(form)
-        if same_slot(ours, base):
-            decided[form] = theirs
-            continue
-        key = plain(decode_key(form))
-        values = value_of(base), value_of(ours), value_of(theirs)
-        resolver = None if resolve is None else _resolver(resolve, form, key)
-        if resolver is None:
-            conflicts.append((key, *values))
-        else:
-            settled = resolver(*values)
-            decided[form] = ABSENT if settled is ABSENT else to_slot(settled)
-    if conflicts:
-        raise MergeConflict(place, conflicts)
+    clashes: list[tuple[bytes, Slot, Slot, Slot]] = []
+    before, after = changes.heaps
+    if len(before) or len(after):
+        made, found = memory.fold().combine(before, after)
+        clashes = [(form, slot_of(base), slot_of(ours), slot_of(theirs)) for form, base, ours, theirs in found]
+    else:
+        for form, base, theirs in changes.slots():
+            ours = memory.read(form)
+            if same_slot(ours, base):
+                decided[form] = theirs
+            else:
+                clashes.append((form, base, ours, theirs))
+    decided.update(_settle(clashes, resolve, place))
     try:
-        memory.write(decided)
+        if made is None:
+            memory.write(decided)
+        else:
+            memory.replace(made.update([(form, form_of(slot)) for form, slot in decided.items()]))
     except LimitExceeded as error:
         raise placed_error(f"merge into {place}", error) from None
+
+
+def _settle(clashes: list[tuple[bytes, Slot, Slot, Slot]], resolve: Resolve | None, place: str) -> dict[bytes, Slot]:
+    """Return what is to stand under keys that both sides changed: (key, base, ours, theirs).
+
+    Raises:
+        MergeConflict: with every key that nothing settles.
+    """
+    settled: dict[bytes, Slot] = {}
+    conflicts: list[tuple[Any, Any, Any, Any]] = []
+    for form, *slots in clashes:
+        key = plain(decode_key(form))
+        base, ours, theirs = map(value_of, slots)
+        resolver = None if resolve is None else _resolver(resolve, form, key)
+        if resolver is None:
+            conflicts.append((key, base, ours, theirs))
+        else:
+            answer = resolver(base, ours, theirs)
+            settled[form] = ABSENT if answer is ABSENT else to_slot(answer)
+    if conflicts:
+        raise MergeConflict(place, conflicts)
+    return settled
 
 
 def _resolver(resolve: Resolve, form: bytes, key: Key) -> Resolver | None:

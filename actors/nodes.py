@@ -78,6 +78,8 @@ _SPACE: Final = bytes((16,))
 _COUNTS: Final = tuple(Struct(">" + "HI32x" * size) for size in range(NIBBLES + 1))
 #: Reads and writes where the cells of so many entries end.
 ENDS: Final = tuple(Struct(f">{size}H") for size in range(BUCKET_ENTRIES_MAX + 1))
+#: A 1 in each of so many of them, as one number.
+_ONES: Final = tuple([sum([1 << 16 * i for i in range(size)]) for size in range(BUCKET_ENTRIES_MAX + 1)])
 
 
 def to_path(key: bytes) -> bytes:
@@ -282,25 +284,22 @@ class Node:
         return None if self.count == BUCKET_ENTRIES_MAX else self._inserted(path, cell)
 
     def _replaced(self, i: int, path: bytes, cell: bytes) -> Node:
-        ends = self.ends
+        cells, ends, blobs, count, form = self.cells, self.ends, self.blobs, self.count, self.form
         begin, end = span(ends, i)
-        old = self.cells[begin:end] if begin < end else self.blobs[path]
-        if old == cell:
+        if cell == (cells[begin:end] if begin < end else blobs[path]):
             return self
-        blobs = self.blobs
         inline = b"" if type(cell) is Blob else cell
         if inline is not cell or begin == end:
             blobs = {at: blob for at, blob in blobs.items() if at != path}
             if inline is not cell:
                 blobs[path] = cell  # type: ignore[assignment]
-        node = Node(self.count)
-        node.paths, node.lengths = self.paths, self.lengths
-        node.cells = self.cells[:begin] + inline + self.cells[end:]
-        node.ends = ends if len(inline) == end - begin else _moved_ends(ends, i, len(inline) - (end - begin))
-        node.blobs = blobs
-        form = self.form
+        node = Node(count)
+        node.paths, node.lengths, node.blobs = self.paths, self.lengths, blobs
+        node.cells = cells[:begin] + inline + cells[end:]
+        longer = len(inline) - end + begin
+        node.ends = _moved_ends(ends, i, longer) if longer else ends
         if form is not None:
-            at = len(form) - DIGEST_BYTES * (self.count - i)
+            at = len(form) - DIGEST_BYTES * (count - i)
             node.form = form[:at] + cell_digest(cell) + form[at + DIGEST_BYTES :]
         node.base, node.patched = self.base, self.patched | 1 << i
         return node
@@ -413,12 +412,16 @@ class Node:
         elif unsealed is None:
             self._form_anew()
         elif unsealed:
-            assert self.form is not None
-            spliced = bytearray(self.form)
-            for i, at, _ in places(int.from_bytes(spliced[1:3], "big"), unsealed):
+            form = self.form
+            assert form is not None
+            end = 0
+            parts: list[bytes] = []
+            for i, at, _ in places(form[1] << 8 | form[2], unsealed):
                 kid = kids[i]
-                spliced[at : at + SLOT_BYTES] = kid.count.to_bytes(COUNT_BYTES, "big") + kid.digest  # type: ignore[union-attr, operator]
-            self.form = bytes(spliced)
+                parts += (form[end:at], kid.count.to_bytes(COUNT_BYTES, "big"), kid.digest)  # type: ignore[union-attr, arg-type]
+                end = at + SLOT_BYTES
+            parts.append(form[end:])
+            self.form = b"".join(parts)
         assert self.form is not None
         self.digest = sha256(self.form).digest()
         self.unsealed = 0
@@ -540,9 +543,8 @@ def _lengths(order: list[bytes]) -> tuple[int, ...]:
 
 def _moved_ends(ends: bytes, first: int, by: int) -> bytes:
     """Return the ends with those from `first` on moved."""
-    code = ENDS[len(ends) // 2]
-    numbers = code.unpack(ends)
-    return code.pack(*numbers[:first], *[end + by for end in numbers[first:]])
+    # All in one number: none of them becomes negative or too large, so nothing is carried from one to another.
+    return (int.from_bytes(ends, "big") + by * _ONES[len(ends) // 2 - first]).to_bytes(len(ends), "big")
 
 
 # --- reading forms ---

@@ -111,10 +111,11 @@ def _value(cell: bytes) -> bytes:
 def _bucket_record(node: Node, number: int) -> bytes:
     if _is_patch_of_bucket(node):
         parts = [_patch_head(_BUCKET_PATCH, node)]
-        for i in range(node.count):
-            if node.patched >> i & 1:
-                begin, end = span(node.ends, i)
-                parts += ((end - begin).to_bytes(2, "big"), node.cells[begin:end])
+        patched = node.patched
+        while patched:
+            begin, end = span(node.ends, (patched & -patched).bit_length() - 1)
+            parts += ((end - begin).to_bytes(2, "big"), node.cells[begin:end])
+            patched &= patched - 1
         return b"".join(parts)
     node.base, node.patched = number, 0
     assert node.form is not None
@@ -130,11 +131,14 @@ def _branch_record(node: Node, number: int) -> bytes:
     bits = int.from_bytes(form[1:3], "big")
     if unsaved is None:
         unsaved = sum([1 << i for i, kid in enumerate(kids) if kid is not None and kid is not LATER])
-    spliced = bytearray(links)
+    end = 0
+    numbers: list[bytes] = []
     for i, _, at in places(bits, unsaved):
-        spliced[at : at + LINK_BYTES] = kids[i].number.to_bytes(LINK_BYTES, "big")  # type: ignore[union-attr]
+        numbers += (links[end:at], kids[i].number.to_bytes(LINK_BYTES, "big"))  # type: ignore[union-attr]
+        end = at + LINK_BYTES
+    numbers.append(links[end:])
     patched = node.patched | unsaved
-    node.links = links = bytes(spliced)
+    node.links = links = b"".join(numbers)
     node.unsaved = 0
     if node.base and _PATCH_SHARE * patched.bit_count() <= bits.bit_count():
         node.patched = patched

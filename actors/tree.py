@@ -7,6 +7,7 @@ operation here returns another tree that shares all untouched nodes with the old
     graft       put a whole tree in place of a region, by reference          O(depth)
     extract     take a region out as a tree of its own, by reference         O(depth)
     cut, join   keep a range of keys; put two ranges together; by reference  O(depth)
+    combine     put in what a third tree changed since a second one          O(what all three differ in * depth)
     difference  what differs between two trees, equal subtrees skipped       O(differences * depth)
     digest      of nodes that have none yet                                  O(new nodes)
 
@@ -20,14 +21,16 @@ from itertools import chain, pairwise, starmap
 from typing import TYPE_CHECKING, Final
 
 from actors.cells import from_cell, to_cell
-from actors.edits import cut, extract, graft, join, update
+from actors.edits import combine, cut, extract, graft, join, update
 from actors.limits import BUCKET_ENTRIES_MAX
-from actors.nodes import LATER, NIBBLES, Edge, Node, bucket, root_form, to_key, to_keys, to_path
+from actors.nodes import NIBBLES, Edge, Node, bucket, root_form, to_key, to_keys, to_path
 from actors.records import load
-from actors.walks import differ, kid_of, runs, unfinished
+from actors.walks import differ, find, kid_of, runs, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from actors.edits import Clash
 
 
 class Tree:
@@ -52,36 +55,12 @@ class Tree:
 
     def get(self, key: bytes) -> bytes | None:
         """Return the encoded value of a key, or None. O(depth); reads what is not loaded yet."""
-        cell = self.cell(key)
+        cell = find(self.label, self.node, to_path(key))
         return None if cell is None else from_cell(cell)
 
     def cell(self, key: bytes) -> bytes | None:
         """Return the cell of a key, or None."""
-        node = self.node
-        if node is None:
-            return None
-        path = to_path(key)
-        position = 0
-        label = self.label
-        while True:
-            if label:
-                if not path.startswith(label, position):
-                    return None
-                position += len(label)
-            kids = node.kids
-            if kids is None:
-                kids = load(node).kids
-                if kids is None:
-                    return node.find(path[position:])
-            if position == len(path):
-                return node.value
-            nibble = path[position]
-            kid = kids[nibble]
-            if kid is None:
-                return None
-            label = node.labels.get(nibble, b"") if node.labels else b""
-            node = node.fetch(nibble) if kid is LATER else kid
-            position += 1
+        return find(self.label, self.node, to_path(key))
 
     def update(self, changes: Iterable[tuple[bytes, bytes | None]]) -> Tree:
         """Return the tree with these (key, encoded value, or None to delete) folded in. A later change of a key wins."""
@@ -91,10 +70,11 @@ class Tree:
         if self.node is None and len(edits) <= BUCKET_ENTRIES_MAX:
             entries = {path: cell for path, cell in edits.items() if cell is not None}
             return Tree(b"", bucket(entries)) if entries else self
-        return self._fold(sorted(edits.items()))
+        return self._fold(edits)
 
-    def _fold(self, edits: list[tuple[bytes, bytes | None]]) -> Tree:
-        return self._moved(update(self.label, self.node, edits))
+    def _fold(self, edits: Mapping[bytes, bytes | None]) -> Tree:
+        order = sorted(edits)
+        return self._moved(update(self.label, self.node, list(zip(order, map(edits.__getitem__, order), strict=True))))
 
     def _moved(self, edge: Edge) -> Tree:
         return self if edge[1] is self.node and edge[0] == self.label else Tree(*edge)
@@ -122,7 +102,7 @@ class Tree:
             if tree.node is not None:
                 for rest, cell in load(tree.node).entries().items():
                     edits[path + rest] = cell
-        return made._fold(sorted(edits.items())) if edits else made
+        return made._fold(edits) if edits else made
 
     @staticmethod
     def assemble(values: Mapping[bytes, bytes], parts: Mapping[bytes, Tree]) -> Tree:
@@ -142,7 +122,7 @@ class Tree:
             path = to_path(prefix)
             for rest, cell in load(node).entries().items():
                 entries[path + rest] = cell
-        made = EMPTY._fold(sorted(entries.items())) if len(entries) > BUCKET_ENTRIES_MAX else Tree(b"", bucket(entries))
+        made = EMPTY._fold(entries) if len(entries) > BUCKET_ENTRIES_MAX else Tree(b"", bucket(entries))
         for prefix, tree in large.items():
             made = made.graft(prefix, tree)
         return made
@@ -164,6 +144,15 @@ class Tree:
     def join(self, other: Tree) -> Tree:
         """Return the entries of both; all keys of `other` must be above all keys here. By reference."""
         return self._moved(join((self.label, self.node), (other.label, other.node)))
+
+    def combine(self, base: Tree, theirs: Tree) -> tuple[Tree, list[Clash]]:
+        """Return the tree with what differs between `base` and `theirs` put in where this one is still as `base`.
+
+        Where it is not, the key is left as it is here and told, in order, with the cells of base, here and theirs. What
+        lies below one node in two of the three is not walked: it is taken, or left, as a whole.
+        """
+        edge, clashes = combine((base.label, base.node), (self.label, self.node), (theirs.label, theirs.node))
+        return self._moved(edge), [(to_key(path), was, mine, new) for path, was, mine, new in clashes]
 
     def entries(
         self, low: bytes | None = None, high: bytes | None = None, *, reverse: bool = False

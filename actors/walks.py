@@ -13,7 +13,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from actors.limits import BUCKET_ENTRIES_MAX
-from actors.nodes import LATER, NIBBLES, Edge, Node, nibbles_of
+from actors.nodes import LATER, NIBBLES, SLOT_BYTES, SLOTS_AT, Edge, Node, nibbles_of
 from actors.records import load, read_ahead
 
 if TYPE_CHECKING:
@@ -43,6 +43,32 @@ def kid_of(node: Node, i: int) -> Edge:
     assert node.kids is not None
     kid = node.kids[i]
     return node.labels.get(i, b""), node.fetch(i) if kid is LATER else kid
+
+
+def find(label: bytes, node: Node | None, path: bytes) -> bytes | None:
+    """Return the cell at a path below an edge, or None."""
+    if node is None:
+        return None
+    position = 0
+    while True:
+        if label:
+            if not path.startswith(label, position):
+                return None
+            position += len(label)
+        kids = node.kids
+        if kids is None:
+            kids = load(node).kids
+            if kids is None:
+                return node.find(path[position:])
+        if position == len(path):
+            return node.value
+        nibble = path[position]
+        kid = kids[nibble]
+        if kid is None:
+            return None
+        label = node.labels.get(nibble, b"") if node.labels else b""
+        node = node.fetch(nibble) if kid is LATER else kid
+        position += 1
 
 
 def walk(
@@ -120,7 +146,7 @@ def _next_buckets(stack: list[tuple[bytes, Node | bytes]], low: bytes, high: byt
         yield thing
 
 
-def _same(one: Edge, other: Edge) -> bool:
+def same(one: Edge, other: Edge) -> bool:
     """Tell whether two edges surely have the same entries, without looking below."""
     a, b = one[1], other[1]
     if a is b:
@@ -135,7 +161,7 @@ def differ(one: Edge, other: Edge) -> Iterator[tuple[bytes, bytes | None, bytes 
     stack: list[tuple[bytes, Edge, Edge]] = [(b"", one, other)]
     while stack:
         at, a, b = stack.pop()
-        if _same(a, b):
+        if same(a, b):
             continue
         if a[1] is None or b[1] is None or load(a[1]).kids is None or load(b[1]).kids is None:
             yield from _merge_walk(at, a, b)
@@ -150,37 +176,48 @@ def differ(one: Edge, other: Edge) -> Iterator[tuple[bytes, bytes | None, bytes 
         here = at + a[0][:shared]
         if shared == len(a[0]) == len(b[0]):
             own_a, own_b = a[1].value, b[1].value
-            stack += [(here + _NIBBLE[i], kid_of(a[1], i), kid_of(b[1], i)) for i in _unlike(a[1], b[1])]
+            stack += [(here + _NIBBLE[i], kid_of(a[1], i), kid_of(b[1], i)) for i in unlike(a[1], b[1])]
         else:
-            own_a, kids_a = _at(a, shared)
-            own_b, kids_b = _at(b, shared)
+            own_a, kids_a = parted(a, shared)
+            own_b, kids_b = parted(b, shared)
             stack += [(here + _NIBBLE[i], kids_a[i], kids_b[i]) for i in reversed(range(NIBBLES))]
         if own_a != own_b:
             yield here, own_a, own_b
 
 
-def _unlike(one: Node, other: Node) -> list[int]:
+def unlike(one: Node, other: Node) -> list[int]:
     """Return the nibbles, the last first, where two branches do not surely have the same below; nothing is fetched."""
-    mine, theirs = one.kids, other.kids
+    mine, theirs, form, their_form = one.kids, other.kids, one.form, other.form
     assert mine is not None and theirs is not None
     labelled = one.labels != other.labels
-    unlike = []
+    #: Where the slots of two children that nobody asked for stand, if at one place in both forms; else 0.
+    at = bits = 0
+    if form is not None and their_form is not None and form[1:3] == their_form[1:3]:
+        bits = form[1] << 8 | form[2]
+        at = SLOTS_AT + SLOT_BYTES * bits.bit_count()
+    found = []
     for i in range(NIBBLES - 1, -1, -1):
         a, b = mine[i], theirs[i]
+        if bits >> i & 1:
+            at -= SLOT_BYTES
         if not labelled or one.labels.get(i) == other.labels.get(i):
-            if a is b and a is not LATER:
-                continue
+            if a is b:
+                if a is not LATER:
+                    continue
+                if at and form[at : at + SLOT_BYTES] == their_form[at : at + SLOT_BYTES]:  # type: ignore[index]
+                    continue
             digest = one.kid_digest(i)
             if digest is not None and digest == other.kid_digest(i):
                 continue
-        unlike.append(i)
-    return unlike
+        found.append(i)
+    return found
 
 
-def _at(edge: Edge, length: int) -> tuple[bytes | None, list[Edge]]:
+def parted(edge: Edge, length: int) -> tuple[bytes | None, list[Edge]]:
     """Return the own cell and the children of an edge's branch as seen from `length` nibbles down its label."""
     label, node = edge
-    assert node is not None and node.kids is not None
+    if node is None:
+        return None, [_NOTHING] * NIBBLES
     if length < len(label):
         kids = [_NOTHING] * NIBBLES
         kids[label[length]] = (label[length + 1 :], node)
@@ -225,25 +262,29 @@ def unfinished(node: Node | None, saved: bool) -> Iterator[Node]:
     Each once, and it must be given what it lacks before the next is asked for: that is how one that stands in many places
     is known again.
     """
-    stack = [] if node is None else [node]
+    #: A None stands above a node of which all below was given out.
+    stack: list[Node | None] = [] if node is None else [node]
     while stack:
-        top = stack[-1]
+        top = stack.pop()
+        if top is None:
+            top = stack.pop()
+            assert top is not None
+            yield top
+            continue
         if (top.number if saved else top.digest) is not None:
-            stack.pop()
             continue
         kids = top.kids
+        waiting = []
         if kids is not None:
             some = top.unsaved if saved else top.unsealed
-            waiting = []
-            for kid in kids if some is None else [kids[i] for i in nibbles_of(some)]:
+            for kid in kids if some is None else map(kids.__getitem__, nibbles_of(some)):
                 if kid is None or (kid.number if saved else kid.digest) is not None:
                     continue
                 if kid.kids is None:
                     yield kid
                 else:
                     waiting.append(kid)
-            if waiting:
-                stack += waiting
-                continue
-        stack.pop()
-        yield top
+        if waiting:
+            stack += (top, None, *waiting)
+        else:
+            yield top

@@ -13,7 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors import ABSENT, CallRefused, Changes, Heap, KeyRefused, MergeConflict, MissingKey, Region, ValueRefused, add
+import actors.memory
+from actors import (
+    ABSENT,
+    CallRefused,
+    Changes,
+    Heap,
+    KeyRefused,
+    LimitExceeded,
+    MergeConflict,
+    MissingKey,
+    Region,
+    ValueRefused,
+    add,
+)
 from actors.changes import changes_of
 from actors.keys import encode_key
 from actors.memory import Memory
@@ -116,6 +129,92 @@ def test_a_merge_takes_what_only_the_child_changed_or_lists_every_conflict_and_d
     for told, expected in zip(caught.value.conflicts, conflicts, strict=True):
         assert all(map(alike, told[1:], expected[1:]))
     assert known(dict(heap.items())) == known(ours)
+
+
+@st.composite
+def edits_of_many(draw: st.DrawFn) -> dict[Any, Any]:
+    """Changes of a heap of `MANY`: here and there, or a whole stretch of it; ABSENT deletes."""
+    some = draw(st.lists(st.sampled_from(list(MANY)) | st.tuples(st.just("k"), st.integers(90, 120)), max_size=6))
+    if draw(st.booleans()):
+        begin = draw(st.integers(0, 99))
+        some += list(MANY)[begin : begin + draw(st.integers(1, 99))]
+    return {key: draw(st.sampled_from([ABSENT, 0, "y" * 300, key])) for key in some}
+
+
+MANY: dict[Any, Any] = {("k", n): n for n in range(80)} | {("k", 7, n): n for n in range(10)} | {"a": 1, "z": 2}
+
+
+@often
+@given(edits_of_many(), edits_of_many(), st.booleans(), st.sampled_from([(), "k", Region("k", 20, 60), ("k", 7)]))
+def test_a_fork_that_folded_its_heap_is_merged_key_by_key_or_in_whole_parts_alike(
+    mine: dict[Any, Any], theirs: dict[Any, Any], hashed: bool, region: Any
+) -> None:
+    heap = heap_of(MANY)
+    heap.memory.fold()
+    child = Heap(heap.memory.copy())
+    child.memory.take_snapshot()
+    sides = []
+    for side, changes in ((heap, mine), (child, theirs)):
+        for key, value in changes.items():
+            if value is ABSENT:
+                side.pop(key, None)
+            else:
+                side[key] = value
+        if hashed:
+            side.digest()
+        sides.append(dict(side.items()))
+    child.memory.fold()
+    here, there = sides
+    changed = changes_of(child.memory).within(region)
+    inside = {change.key for change in changed}
+    taken = {key: value for key, value in MANY.items() if key not in inside}
+    taken |= {key: there[key] for key in inside if key in there}
+    merged, conflicts = model(MANY, here, taken)
+    if conflicts:
+        with pytest.raises(MergeConflict) as caught:
+            merge(heap.memory, changed, None, "/p")
+        assert [key for key, *_ in caught.value.conflicts] == [key for key, *_ in conflicts]
+        assert known(dict(heap.items())) == known(here)
+        merge(heap.memory, changed, lambda key, was, here, there: here, "/p")
+    else:
+        merge(heap.memory, changed, None, "/p")
+    assert known(dict(heap.items())) == known(merged)
+    assert heap.digest() == heap_of(merged).digest()
+    heap.memory.tree.check()
+
+
+def test_what_only_the_child_touched_is_taken_over_as_it_is() -> None:
+    heap = heap_of({(part, n): n for part in "ab" for n in range(100)})
+    heap.memory.fold()
+    child = Heap(heap.memory.copy())
+    child.memory.take_snapshot()
+    child["b", 7] = "theirs"
+    child.memory.fold()
+    heap["a", 3] = "ours"
+    theirs = child.region("b").tree
+    merge(heap.memory, changes_of(child.memory), None, "/")
+    assert heap["a", 3] == "ours" and heap["b", 7] == "theirs"
+    assert heap.region("b").tree.node is theirs.node
+
+
+def test_a_merge_of_trees_that_would_make_the_heap_too_large_leaves_it_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(actors.memory, "HEAP_ENTRIES_MAX", 50)
+    heap = heap_of({("n", n): n for n in range(40)})
+    heap.memory.fold()
+    child = Heap(heap.memory.copy())
+    child.memory.take_snapshot()
+    child.update({("c", n): n for n in range(6)})
+    child.memory.fold()
+    heap.update({("h", n): n for n in range(5)})
+    digest = heap.digest()
+    with pytest.raises(LimitExceeded, match="merge into /p: the heap would have 51 entries"):
+        merge(heap.memory, changes_of(child.memory), None, "/p")
+    assert heap.digest() == digest and len(heap) == 45
+    del heap["h", 0]
+    merge(heap.memory, changes_of(child.memory), None, "/p")
+    assert len(heap) == 50
 
 
 @often

@@ -289,6 +289,18 @@ class Trees(RuleBasedStateMachine):
         assert (tree == self.tree) == (not changed)
         assert (tree.digest() == self.tree.digest()) == (not changed)
 
+    @rule(base=seeds, pick=seeds)
+    def combine_with_an_old_version(self, base: int, pick: int) -> None:
+        (before, was, _), (after, new, _) = self.some_old(base), self.some_old(pick)
+        made, clashes = self.tree.combine(before, after)
+        changed = [key for key in sorted(was.keys() | new.keys()) if was.get(key) != new.get(key)]
+        taken = {key for key in changed if self.model.get(key) == was.get(key)}
+        assert [(key, *[None if cell is None else from_cell(cell) for cell in cells]) for key, *cells in clashes] == [
+            (key, was.get(key), self.model.get(key), new.get(key)) for key in changed if key not in taken
+        ]
+        kept = {key: value for key, value in self.model.items() if key not in taken}
+        self.now(made, kept | {key: new[key] for key in taken if key in new})
+
     @rule(seed=seeds)
     def build_anew(self, seed: int) -> None:
         assert self.tree.digest() == built(self.model).digest()
@@ -712,7 +724,7 @@ def test_reading_a_key_reads_the_nodes_on_its_way_and_no_others(stored: tuple[Sh
 
 def test_changes_regions_ranges_and_differences_read_few_nodes(stored: tuple[Shelf, Tree]) -> None:
     shelf, tree = stored
-    key = next(iter(RANDOM))
+    key, far = min(RANDOM), max(RANDOM)
     pair = tree.update([(key, b"new")])
     shelf.write(pair)
     other = shelf.reopened(pair)
@@ -728,6 +740,9 @@ def test_changes_regions_ranges_and_differences_read_few_nodes(stored: tuple[She
         (lambda tree: next(tree.entries(reverse=True)), 5),
         (lambda tree: next(tree.entries(key)), 10),
         (lambda tree: list(tree.difference(other)), 10),
+        (lambda tree: tree.combine(tree, other)[0].digest(), 0),
+        (lambda tree: other.combine(tree, tree.update([(key, b"newer")]))[1], 10),
+        (lambda tree: tree.update([(far, b"new")]).combine(tree, other)[0].digest(), 15),
     ]
     for at, (what, limit) in enumerate(cheap):
         assert reads(shelf, tree, what) <= limit, at
