@@ -6,6 +6,7 @@ its digest. Which of the two a cell is does not show in any root.
 
 from __future__ import annotations
 
+import threading
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -24,9 +25,14 @@ class NodeSource(Protocol):
         ...
 
 
-#: Damage that was come upon. A program may catch what a read of its heap raises, but must not go on from there: whoever
-#: steps programs looks here behind every step, and clears it.
-damage: Final[list[StoreError]] = []
+class _Damage(threading.local):
+    def __init__(self) -> None:
+        self.found: list[StoreError] = []
+
+
+#: Damage that this thread came upon. A program may catch what a read of its heap raises, but must not go on from there:
+#: whoever steps programs looks here behind every step, and clears it.
+damage: Final = _Damage()
 
 
 def read(source: NodeSource, number: int) -> bytes:
@@ -34,7 +40,7 @@ def read(source: NodeSource, number: int) -> bytes:
     try:
         return source.read_node(number)
     except StoreError as error:
-        damage.append(error)
+        damage.found.append(error)
         raise
 
 
@@ -42,7 +48,7 @@ def damaged(source: NodeSource, number: int, what: str) -> StoreDamaged:
     """Return the error for a record that is not what it should be, and note it."""
     place = getattr(source, "place", "the store")
     error = StoreDamaged(f"{place} is damaged: node {number}: {what}; restore it from a backup")
-    damage.append(error)
+    damage.found.append(error)
     return error
 
 

@@ -92,12 +92,31 @@ def _link(number: int | None) -> bytes:
     return number.to_bytes(LINK_BYTES, "big")
 
 
-def _blob_link(blob: Blob) -> bytes:
-    return _link(blob.number) + blob[:DIGEST_BYTES]
+def _own_number(blob: Blob) -> int | None:
+    return blob.number
 
 
-def _value(cell: bytes) -> bytes:
-    return b"\0\0" + _blob_link(cell) if type(cell) is Blob else len(cell).to_bytes(2, "big") + cell
+def whole_record(node: Node, links: bytes, number_of: Callable[[Blob], int | None] = _own_number) -> bytes:
+    """Return the record of a sealed node that is no patch.
+
+    Args:
+        node: the node.
+        links: the numbers of a branch's children.
+        number_of: gives the number of a blob.
+    """
+
+    def link(blob: Blob) -> bytes:
+        return _link(number_of(blob)) + blob[:DIGEST_BYTES]
+
+    form = node.form
+    assert form is not None
+    if node.kids is None:
+        parts = [form[: -DIGEST_BYTES * node.count], node.ends, node.cells]
+        return b"".join(parts + [link(node.blobs[path]) for path in sorted(node.blobs)])
+    cell = node.value
+    if cell is None:
+        return form + links
+    return form + links + (b"\0\0" + link(cell) if type(cell) is Blob else len(cell).to_bytes(2, "big") + cell)
 
 
 def _bucket_record(node: Node, number: int) -> bytes:
@@ -109,11 +128,7 @@ def _bucket_record(node: Node, number: int) -> bytes:
                 parts += ((end - begin).to_bytes(2, "big"), node.cells[begin:end])
         return b"".join(parts)
     node.base, node.patched = number, 0
-    assert node.form is not None
-    parts = [node.form[: -DIGEST_BYTES * node.count], node.ends, node.cells]
-    if node.blobs:
-        parts += [_blob_link(node.blobs[path]) for path in sorted(node.blobs)]
-    return b"".join(parts)
+    return whole_record(node, b"")
 
 
 def _branch_record(node: Node, number: int) -> bytes:
@@ -135,7 +150,7 @@ def _branch_record(node: Node, number: int) -> bytes:
             parts += (form[slot : slot + SLOT_BYTES], links[link : link + LINK_BYTES])
         return b"".join(parts)
     node.base, node.patched = number, 0
-    return form + links + (b"" if node.value is None else _value(node.value))
+    return whole_record(node, links)
 
 
 # --- reading ---
@@ -184,13 +199,13 @@ def _decode(data: bytes, number: int, source: NodeSource) -> Node:
         raise CodecError(f"node: {len(data)} bytes are over the limit of {NODE_BYTES_MAX}")
     tag = data[0] if data else -1
     if tag not in (_BRANCH_PATCH, _BUCKET_PATCH):
-        return _decode_whole(data, number, source)
+        return decode_whole(data, number, source)
     cursor = Cursor(data, "node", 1)
     base = int.from_bytes(cursor.take(LINK_BYTES), "big")
     patched = int.from_bytes(cursor.take(_MASK_BYTES), "big")
     if base >= number:
         raise cursor.refuse(f"it is a patch of node {base}, which comes behind it,")
-    node = _decode_whole(read(source, base), base, source)
+    node = decode_whole(read(source, base), base, source)
     if (node.kids is None) != (tag == _BUCKET_PATCH):
         raise cursor.refuse(f"it is a patch of node {base}, which is of another kind,")
     if tag == _BUCKET_PATCH:
@@ -204,7 +219,12 @@ def _decode(data: bytes, number: int, source: NodeSource) -> Node:
     return node
 
 
-def _decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
+def decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
+    """Return the node of a record that is no patch, with its form and digest; it has no number of its own yet.
+
+    Raises:
+        CodecError: that is no such record.
+    """
     cursor = Cursor(data, "node")
     tag = cursor.byte()
     if tag == BUCKET:

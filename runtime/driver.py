@@ -17,15 +17,40 @@ import anyio.lowlevel
 if TYPE_CHECKING:
     from runtime.stepper import Stepper
     from runtime.store.base import Commit, Store
+    from runtime.workers import Crew
 
 #: How many steps are made between two turns of the event loop.
 STEPS_PER_TURN: Final = 2_000
 
 
-async def drive(stepper: Stepper) -> None:
-    """Step until the block is over."""
-    while stepper.run(STEPS_PER_TURN):
-        await anyio.lowlevel.checkpoint()
+async def drive(stepper: Stepper, crew: Crew | None = None) -> None:
+    """Step until the block is over; what begins on workers is sent there, and what comes from there is taken in.
+
+    Args:
+        stepper: performs what is performed here.
+        crew: the workers; None: there are none.
+    """
+    if crew is None:
+        while stepper.run(STEPS_PER_TURN):
+            await anyio.lowlevel.checkpoint()
+        return
+    kernel = stepper.kernel
+    while True:
+        for record, ended in crew.collect():
+            if kernel.alive(record):
+                kernel.take(record, ended)
+        more = stepper.run(STEPS_PER_TURN)
+        over = kernel.closed is not None or kernel.failed is not None
+        if over:
+            # What nobody has waited for goes on while the root waits for its next block.
+            kernel.hand_out()
+        crew.send()
+        if over or not (more or crew.busy):
+            return
+        if more:
+            await anyio.lowlevel.checkpoint()
+        else:
+            await crew.arrival()
 
 
 class Writer:

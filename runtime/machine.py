@@ -43,9 +43,11 @@ from runtime.store import MemoryStore, SqliteStore, Store
 from runtime.transfer import Transferred, export_block
 from runtime.verify import verify_block
 from runtime.view import ProcessView
+from runtime.workers import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from concurrent.futures import Executor
     from types import TracebackType
 
     from actors.keys import Key, Path
@@ -71,6 +73,12 @@ class Runtime:
         store: a path, an open `Store`, or None to keep everything in memory.
         genesis: the entries of the root's first heap: a mapping, (key, value) pairs, or a function that makes them,
             which is called only where the store is new. Where it is not, entries that differ are refused.
+        workers: on how many workers activations run that are placed there: as many processes, started when they are
+            first needed. As many as there are processors, unless given; 0: everything runs on the loop.
+        executor: where batches of activations are run instead of in processes of our own: any `concurrent.futures`
+            executor. It is not shut down.
+        watchdog_s: how many seconds of the clock an activation may take on a worker before that is taken to be stuck,
+            and is replaced. None: as long as it takes.
         keep: keep about so many of the last blocks, at least as many: older ones, and what only they held, are dropped
             bit by bit as blocks are made, so that the store stops growing. None: all are kept. See `prune`.
         order: in which order effects of different processes are performed; for tests. It never changes a result.
@@ -87,6 +95,9 @@ class Runtime:
         store: Where = None,
         genesis: Genesis | None = None,
         *,
+        workers: int | None = None,
+        executor: Executor | None = None,
+        watchdog_s: float | None = None,
         keep: int | None = None,
         order: Order | None = None,
         forget: bool = False,
@@ -98,6 +109,10 @@ class Runtime:
         if keep is not None:
             check_keep(keep)
         self._keep = keep
+        self._workers = _check_workers(workers)
+        self._executor = executor
+        self._watchdog_s = watchdog_s
+        self._crew: Crew | None = None
         self._order = order
         self._forget = forget
         self._store: Store | None = None
@@ -131,6 +146,8 @@ class Runtime:
             raise
         self._store = store
         self._writer = Writer(store)
+        if self._workers:
+            self._crew = Crew(store, self._workers, self._executor, self._watchdog_s)
         self._turn = anyio.Lock()
         self._pruning = anyio.Lock()
         return self
@@ -143,11 +160,14 @@ class Runtime:
         with anyio.CancelScope(shield=True):
             async with self._turn:  # A block that is being made is made first; those that wait are told.
                 self._forget_processes()
+                if self._crew is not None:
+                    self._crew.close()
                 if self._writer is not None:
                     self._writer.close()
                 if self._store is not None:
                     self._store.close()
                 self._history = self._writer = self._store = self._pruner = self._swept = None
+                self._crew = None
 
     def _genesis_state(self) -> Tree:
         return Kernel.genesis(self._root, genesis_entries(self._genesis)).state()
@@ -228,7 +248,7 @@ class Runtime:
         if late and (self._pruner is None or not self._pruner.marking):
             await self._drop(history, keep)
             if self._pruner is None and due(history.store):
-                self._forget_processes()
+                self._forget_what_ran()
                 self._pruner = Pruner(history)
         pruner, self._pruner = self._pruner, None  # a cycle that meets damage is over
         if pruner is not None:
@@ -255,9 +275,11 @@ class Runtime:
         if stepper is None:
             kernel = Kernel.load(history.head_state)
             stepper = self._stepper = Stepper(kernel, self._order, forget=self._forget)
+            if self._crew is not None:
+                self._crew.serve(kernel)
         kernel = stepper.kernel
         kernel.handle(kernel.root, event)
-        await drive(stepper)
+        await drive(stepper, self._crew)
         if kernel.failed is not None:
             raise _block_failed(parent.number + 1, kernel)
         closed = kernel.closed
@@ -266,8 +288,10 @@ class Runtime:
         data = form_of(closed.data)
         assert data is not None
         code = code_digest(closed.programs)
+        if self._crew is not None:
+            self._crew.rest()
         nodes = history.nodes_of(state)
-        block = Block(parent.number + 1, parent.hash, closed.used, state.digest(), code, inputs, data)
+        block = Block(parent.number + 1, parent.hash, closed.used, state.digest(), code, inputs, data, closed.faults)
         if history.store.block(block.hash) is not None:
             # Made before, on a branch that was left: it has nodes of its own, and nobody may hold others in memory.
             state, nodes = history.state(block), []
@@ -278,6 +302,8 @@ class Runtime:
         if self._swept is not None:
             commit = dataclasses.replace(commit, dropped_nodes=self._swept.dropped_nodes, meta=self._swept.meta)
         cancelled = await self._writer.commit(commit)
+        if self._crew is not None:
+            self._crew.go_on()
         self._swept, self._written = None, len(nodes)
         history.head, history.head_state = block, state
         _log.debug("block %d closed, state root %s", block.number, block.state_root.hex())
@@ -289,6 +315,14 @@ class Runtime:
         if self._stepper is not None:
             self._stepper.kernel.end()
             self._stepper = None
+            if self._crew is not None:
+                self._crew.forget()
+
+    def _forget_what_ran(self) -> None:
+        """Forget all that may have nodes which no kept block reaches: the head's state has what is needed anew."""
+        self._forget_processes()
+        if self._crew is not None:
+            self._crew.forget_outcomes()
 
     @property
     def head(self) -> Block:
@@ -350,7 +384,7 @@ class Runtime:
                 self._pruner = self._swept = None  # which may need the blocks that are dropped now
                 blocks = await self._drop(history, keep)
                 # What processes hold in memory may be what no kept block reaches. The head's state has all of them anew.
-                self._forget_processes()
+                self._forget_what_ran()
                 pruner = Pruner(history)
             while not pruner.done:
                 await anyio.lowlevel.checkpoint()
@@ -476,6 +510,14 @@ class Runtime:
         except anyio.get_cancelled_exc_class():
             cancelled.set()
             raise
+
+
+def _check_workers(workers: object) -> int:
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if type(workers) is not int or workers < 0:
+        raise InputError(f"workers is {workers!r}; it is how many there are, 0 to run everything on the loop")
+    return workers
 
 
 def _block_failed(number: int, kernel: Kernel) -> BlockFailed:

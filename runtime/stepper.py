@@ -77,7 +77,8 @@ class Stepper:
         kernel = self.kernel
         agenda, order = kernel.agenda, self.order
         effect: Effect | None = None
-        damage.clear()
+        found = damage.found
+        found.clear()
         while True:
             if effect is None or order is not None:
                 if effect is not None:
@@ -106,8 +107,8 @@ class Stepper:
                 if type(event) not in CALLS:
                     effect = (record, None, foreign_await(record.path, activation, event))
                     continue
-            if damage:
-                raise damage.pop()
+            if found:
+                raise found.pop()
             effect = kernel.handle(record, event)
             if effect is None and (kernel.closed is not None or kernel.failed is not None):
                 return False

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from actors.keys import path_text
 from runtime.cli.screen import Screen, value_text
 from runtime.json_form import to_json
 
@@ -50,6 +51,8 @@ def block_json(block: Block, *, whole: bool = False) -> Json:
         form["data_digest"] = sha256(block.data_form).hexdigest()
         form["inputs"] = to_json(block.inputs)
     form["data"] = to_json(block.data)
+    if block.faults:
+        form["faults"] = [{"path": path_text(path), "turn": turn, "error": error} for path, turn, error in block.faults]
     return form
 
 

@@ -608,7 +608,7 @@ def test_headers_that_are_none_are_refused(forger: Forger, tmp_path: Path) -> No
         ([form, genesis, header[:-1], inputs, data, root], "the block's header is none"),
         ([form, genesis, encode(5), inputs, data, root], "the block's header is none"),
         ([form, genesis, encode((1, 2)), inputs, data, root], "the block's header is none"),
-        ([form, genesis, encode((1,) * 9), inputs, data, root], "the block's header is not that of its inputs"),
+        ([form, genesis, encode((1,) * 9), inputs, data, root], "the block's header is none: a header of 1"),
         ([form, genesis, header, encode(1), data, root], "not that of its inputs and data"),
         ([form, genesis, header, inputs, encode(1), root], "not that of its inputs and data"),
         ([form, genesis, header, inputs, data, b"\3\0"], "the state root is not|not that of its state"),
