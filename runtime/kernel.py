@@ -138,6 +138,8 @@ class Kernel:
         self.failed: BaseException | None = None
         #: Whether something running was dropped or reverted, so that effects for it may still be on the agenda.
         self.orphans = False
+        #: How many were, one above them all counted once: whoever runs some of them elsewhere looks when this grows.
+        self.losses = 0
         #: Whether to forget the coroutine of every process that stops in the middle, so that each is restored; for tests.
         self.forget = False
         #: The exceptions behind the children's last failures, for people: by record.
@@ -419,6 +421,7 @@ class Kernel:
         del record.children[call.child]
         record.retained = record.retained.graft(encode_key(call.child), EMPTY)
         self.orphans = self.orphans or not child.settled or bool(child.children)
+        self.losses += 1
         self.failures.pop(child, None)
         self._gone.append(child)
         return self._answer(record, None)
@@ -559,6 +562,7 @@ class Kernel:
         """Let go of the children at hand: those in `retained` are the ones that there are."""
         if record.children:
             self.orphans = True
+            self.losses += 1
             self._gone.extend(record.children.values())
             record.children = {}
         record.dirty_children = None

@@ -26,6 +26,7 @@ import os
 from collections import deque
 from concurrent.futures import CancelledError
 from hashlib import sha256
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -67,10 +68,14 @@ _BATCH_S: Final = 0.005
 _BATCH_JOBS_MAX: Final = 256
 #: How long what was dropped may take to end by itself.
 _GRACE_S: Final = 0.02
+#: A process that is in a worker's memory, and of which more than so many written entries were not folded yet, is not
+#: folded to know where it begins: then nothing is remembered of what follows.
+_FOLDED_MAX: Final = 32
 #: A worker that has so much waiting for it gives some to one that has nothing.
 _BACKLOG_S: Final = 0.02
 #: How much of what it needs a job brings along: what was put since; its state, but for the store; all of it.
 _SINCE, _STATE, _ALL = range(3)
+_NUMBER_BYTES: Final = 8
 
 
 class _Lodging:
@@ -96,7 +101,7 @@ class _Task:
         self.program = program
         assert record.program is not None
         self.cls = record.program
-        #: What the outcome follows from, as a digest.
+        #: What the outcome follows from, as a digest; or a short number, where it is not remembered.
         self.start = start
         #: The whole job, where it is small; else the state in which it begins.
         self.form: bytes | None = None
@@ -105,6 +110,8 @@ class _Task:
         self.brings = _STATE
         #: Programs that it needs beside its own.
         self.others: set[int] = set()
+        #: Whether its process was dropped, so that its worker is to be freed.
+        self.dropped = False
         #: Whether it is to travel alone, and what its workers died of when it did.
         self.alone = False
         self.deaths = self.stuck = 0
@@ -162,14 +169,15 @@ class Crew:
         self._programs = Programs()
         self._costs = Costs()
         self._memo = Memo()
-        self._lodgings = 0
+        self._numbers = count(1)
+        self._losses = 0
         self._resting = False
 
     # --- between it and the driver ---
 
     def serve(self, kernel: Kernel) -> None:
         """Take activations of a kernel from now on."""
-        self._kernel = kernel
+        self._kernel, self._losses = kernel, kernel.losses
         kernel.elsewhere = self._offered
         if kernel.turns is None:
             kernel.turns = {}
@@ -254,11 +262,14 @@ class Crew:
             task = _Task(record, number, sha256(form).digest())
             task.form = form
             return task
-        state = freeze(record)
-        start = sha256(encode((record.path, number, state.digest()))).digest()
-        task = _Task(record, number, start)
-        task.state = state
-        if isinstance(lodging, _Lodging) and lodging.there():
+        lodged = isinstance(lodging, _Lodging) and lodging.there()
+        if lodged and len(record.memory.kept) > _FOLDED_MAX:
+            task = _Task(record, number, next(self._numbers).to_bytes(_NUMBER_BYTES, "big"))
+        else:
+            state = freeze(record)
+            task = _Task(record, number, sha256(encode((record.path, number, state.digest()))).digest())
+            task.state = state
+        if isinstance(lodging, _Lodging) and lodged:
             task.lodging, task.brings = lodging, _SINCE
         return task
 
@@ -285,36 +296,39 @@ class Crew:
         kernel = self._kernel
         if self._resting or kernel is None:
             return
-        if kernel.orphans:
+        if kernel.losses != self._losses:
+            self._losses = kernel.losses
             self._let_go(kernel)
         for place in self._places:
             while len(place.flights) < self._depth(place):
-                tasks = self._next(place)
+                tasks = self._next(place, kernel)
                 if not tasks:
                     break
                 self._submit(place, tasks)
-        if self._waiting:
-            for place in self._places:
-                if place.flights and all(task.record is None for task in place.flights[0].tasks):
-                    self._doom(place, place.flights[0])
+        for place in self._places:
+            if place.flights:
+                self._doom(place, place.flights[0])
 
     def _depth(self, place: _Place) -> int:
         return 2 if len(self._waiting) + len(place.waiting) > len(self._places) else 1
 
     def _let_go(self, kernel: Kernel) -> None:
-        """Note which processes are no more, and free the workers that run them."""
-        for task in self._out.values():
-            if task.record is not None and not kernel.alive(task.record):
-                task.record = None
+        """Note which processes in flight are no more."""
         for place in self._places:
-            if place.flights and any(task.record is None for task in place.flights[0].tasks):
-                self._doom(place, place.flights[0])
+            for flight in place.flights:
+                for task in flight.tasks:
+                    if task.record is not None and not kernel.alive(task.record):
+                        task.record, task.dropped = None, True
 
     def _doom(self, place: _Place, flight: _Flight) -> None:
-        if flight.doomed is None:
+        """Let a worker be replaced soon that is at work on what nobody waits for, if that was dropped or is in the way."""
+        tasks = flight.tasks
+        if flight.doomed is None and (
+            any(task.dropped for task in tasks) or (self._waiting and all(task.record is None for task in tasks))
+        ):
             flight.doomed = self._loop.call_later(_GRACE_S, self._replace, place, flight)
 
-    def _next(self, place: _Place) -> list[_Task]:
+    def _next(self, place: _Place, kernel: Kernel) -> list[_Task]:
         """Return what travels to a slot together, next."""
         tasks: list[_Task] = []
         seconds = 0.0
@@ -327,7 +341,7 @@ class Crew:
             if task.alone and tasks:
                 break
             queue.popleft()
-            if task.record is None:
+            if task.record is None or not kernel.alive(task.record):
                 self._out.pop(task.start, None)
                 continue
             tasks.append(task)
@@ -384,7 +398,6 @@ class Crew:
         """Return a job as it travels to a slot."""
         if task.form is not None:
             return task.form
-        assert task.state is not None
         slot = place.slot
         all_of_it = self._shared is None or task.brings == _ALL
         held = (slot.held if slot.remembers and task.brings != _ALL else Held()) if all_of_it else None
@@ -392,12 +405,12 @@ class Crew:
         lodging = task.lodging
         if task.brings == _SINCE and lodging is not None and lodging.place is place and lodging.there():
             return job.calls(lodging.number, lodging.calls, self._number(task), parcel)
-        if not slot.remembers:
-            task.lodging = None
-            return job.state(task.path, None, task.program, parcel.add(task.state), parcel)
-        self._lodgings += 1
-        task.lodging = _Lodging(place, self._lodgings)
-        return job.state(task.path, self._lodgings, task.program, parcel.add(task.state), parcel)
+        if task.state is None:
+            assert task.record is not None
+            task.state = freeze(task.record)
+        task.lodging = _Lodging(place, next(self._numbers)) if slot.remembers else None
+        keep = None if task.lodging is None else task.lodging.number
+        return job.state(task.path, keep, task.program, parcel.add(task.state), parcel)
 
     def _number(self, task: _Task) -> Any:
         def number(program: type[Any]) -> int:
@@ -445,7 +458,8 @@ class Crew:
             self._broken(task, read)
             return
         if place is not None:
-            self._memo.put(task.start, outcome)
+            if len(task.start) > _NUMBER_BYTES:
+                self._memo.put(task.start, outcome)
             self._out.pop(task.start, None)
         record = task.record
         if record is None:
