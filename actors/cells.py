@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import threading
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from actors.errors import StoreDamaged, StoreError
 from actors.limits import INLINE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DIGEST_BYTES: Final = 32
 _PADDING: Final = bytes(INLINE_BYTES_MAX + 1 - DIGEST_BYTES)
@@ -35,10 +38,28 @@ class _Damage(threading.local):
 damage: Final = _Damage()
 
 
+@runtime_checkable
+class ManySource(NodeSource, Protocol):
+    """A source from which many nodes come for little more than one."""
+
+    def read_nodes(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the records by number of those of these nodes that there are."""
+        ...
+
+
 def read(source: NodeSource, number: int) -> bytes:
     """Return a record. What it raises is noted as damage."""
     try:
         return source.read_node(number)
+    except StoreError as error:
+        damage.found.append(error)
+        raise
+
+
+def read_many(source: ManySource, numbers: Sequence[int]) -> dict[int, bytes]:
+    """Return what there is of many records, by number. What it raises is noted as damage."""
+    try:
+        return source.read_nodes(numbers)
     except StoreError as error:
         damage.found.append(error)
         raise

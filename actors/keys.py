@@ -212,6 +212,23 @@ def decode_key(form: bytes) -> tuple[Element, ...]:
     return tuple(elements)
 
 
+def read_key(form: bytes) -> Key:
+    """Return a key from its form, as a program would write it: `plain(decode_key(form))`.
+
+    Raises:
+        CodecError: these are not the canonical bytes of a key.
+    """
+    # Most keys are one element, and a walk meets them by the million.
+    body = form[1:-1]
+    if body and form[0] == _BYTES and not (form[-1] or 0 in body or 1 in body):
+        return body
+    if form:
+        element, end = decode_element(form, 0)
+        if end == len(form):
+            return element
+    return plain(decode_key(form))
+
+
 def plain(elements: tuple[Element, ...]) -> Key:
     """Return a key as a program would write it: the element itself where there is just one."""
     return elements[0] if len(elements) == 1 else elements

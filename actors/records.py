@@ -21,19 +21,22 @@ still in use need not read those.
     blob     the encoded value
 
 A block that changes a few entries of many changes a few slots in each node on the way to them. Patches keep what it
-writes in proportion to that; at most one record more is read for one.
+writes in proportion to that; one record more is read for one, however many blocks there were: what differs stands in one.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import accumulate
 from operator import sub
 from typing import TYPE_CHECKING, Final
 
-from actors.cells import DIGEST_BYTES, Blob, NodeSource, cell_digest, damaged, read
+from actors.cells import DIGEST_BYTES, Blob, ManySource, NodeSource, cell_digest, damaged, read, read_many
 from actors.errors import CodecError
 from actors.limits import INLINE_BYTES_MAX, NODE_BYTES_MAX
 from actors.nodes import (
+    BRANCH,
+    BRANCH_WITH_VALUE,
     BUCKET,
     ENDS,
     LATER,
@@ -41,6 +44,7 @@ from actors.nodes import (
     NIBBLES,
     SLOT_BYTES,
     Node,
+    cut_up,
     places,
     read_branch,
     read_bucket_head,
@@ -49,11 +53,15 @@ from actors.nodes import (
 from actors.wire import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _BRANCH_PATCH: Final = 0x81
 _BUCKET_PATCH: Final = 0x82
+_PATCH_TAGS: Final = (bytes((_BRANCH_PATCH,)), bytes((_BUCKET_PATCH,)))
 _MASK_BYTES: Final = 4
+#: How records begin that are no patches.
+_WHOLE_TAGS: Final = tuple([bytes((tag,)) for tag in (BUCKET, BRANCH, BRANCH_WITH_VALUE)])
+_NONE: Final[dict[int, bytes]] = {}
 #: The largest number of a record.
 NUMBER_MAX: Final = 2 ** (8 * LINK_BYTES) - 1
 #: A patch is of at most one child or entry in so many.
@@ -156,8 +164,12 @@ def _branch_record(node: Node, number: int) -> bytes:
 # --- reading ---
 
 
-def load(node: Node) -> Node:
+def load(node: Node, ahead: Mapping[int, bytes] = _NONE) -> Node:
     """Bring in the content of a node if it is a stub, and return it.
+
+    Args:
+        node: the node.
+        ahead: records by number that were read ahead.
 
     Raises:
         StoreDamaged: it is not there, or not what the parent's digest says.
@@ -165,9 +177,9 @@ def load(node: Node) -> Node:
     if node.kids is None and node.paths is None:
         source, number = node.source, node.number
         assert source is not None and number is not None
-        data = read(source, number)
+        data = ahead.get(number) or read(source, number)
         try:
-            _take(node, _decode(data, number, source))
+            _take(node, _decode(data, number, source, ahead))
         except CodecError as error:
             raise damaged(source, number, str(error)) from error
     return node
@@ -189,7 +201,20 @@ def _take(node: Node, content: Node) -> None:
     node.paths, node.kids = content.paths, content.kids
 
 
-def _decode(data: bytes, number: int, source: NodeSource) -> Node:
+def read_ahead(stubs: list[Node]) -> Mapping[int, bytes]:
+    """Return the records of stubs that are to be loaded next, and those that they are patches of, in two reads at most.
+
+    One that is not there is left for `load` to miss. So are all where the first one's source gives one by one.
+    """
+    source = stubs[0].source
+    if not isinstance(source, ManySource):
+        return _NONE
+    found = read_many(source, [stub.number for stub in stubs if stub.number is not None and stub.source is source])
+    bases = [int.from_bytes(data[1 : 1 + LINK_BYTES], "big") for data in found.values() if data[:1] in _PATCH_TAGS]
+    return {**found, **read_many(source, bases)} if bases else found
+
+
+def _decode(data: bytes, number: int, source: NodeSource, ahead: Mapping[int, bytes] = _NONE) -> Node:
     """Return the node of a record, with its form and digest.
 
     Raises:
@@ -199,36 +224,42 @@ def _decode(data: bytes, number: int, source: NodeSource) -> Node:
         raise CodecError(f"node: {len(data)} bytes are over the limit of {NODE_BYTES_MAX}")
     tag = data[0] if data else -1
     if tag not in (_BRANCH_PATCH, _BUCKET_PATCH):
-        return decode_whole(data, number, source)
-    cursor = Cursor(data, "node", 1)
-    base = int.from_bytes(cursor.take(LINK_BYTES), "big")
-    patched = int.from_bytes(cursor.take(_MASK_BYTES), "big")
+        node = decode_whole(data, source)
+        node.base = number
+        return node
+    patch = Cursor(data, "node", 1)
+    base = int.from_bytes(patch.take(LINK_BYTES), "big")
+    patched = int.from_bytes(patch.take(_MASK_BYTES), "big")
     if base >= number:
-        raise cursor.refuse(f"it is a patch of node {base}, which comes behind it,")
-    node = decode_whole(read(source, base), base, source)
-    if (node.kids is None) != (tag == _BUCKET_PATCH):
-        raise cursor.refuse(f"it is a patch of node {base}, which is of another kind,")
+        raise patch.refuse(f"it is a patch of node {base}, which comes behind it,")
+    data = ahead.get(base) or read(source, base)
+    if data[:1] in _WHOLE_TAGS and (data[0] == BUCKET) != (tag == _BUCKET_PATCH):
+        raise patch.refuse(f"it is a patch of node {base}, which is of another kind,")
+    # What differs goes in before anything is checked or hashed, so that both are done once, on what comes of it.
     if tag == _BUCKET_PATCH:
-        _patch_bucket(node, patched, cursor, source)
+        values = {i: _read_value(patch, source) for i in range(patched.bit_length()) if patched >> i & 1}
+        node = decode_whole(data, source, values)
+    elif data[:1] in _WHOLE_TAGS:
+        node = _decode_patched_branch(data, patched, patch, source)
     else:
-        _patch_branch(node, patched, cursor)
-    cursor.end()
-    assert node.form is not None
-    node.digest = sha256(node.form).digest()
+        node = decode_whole(data, source)
+    patch.end()
     node.base, node.patched = base, patched
     return node
 
 
-def decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
-    """Return the node of a record that is no patch, with its form and digest; it has no number of its own yet.
+def decode_whole(data: bytes, source: NodeSource, values: dict[int, bytes] | None = None) -> Node:
+    """Return the node of a record which is no patch.
 
-    Raises:
-        CodecError: that is no such record.
+    Args:
+        data: the record.
+        source: where it comes from.
+        values: the cells that a patch puts in, by entry.
     """
     cursor = Cursor(data, "node")
     tag = cursor.byte()
     if tag == BUCKET:
-        node = read_bucket(cursor, lambda: _read_blob(cursor, source))
+        node = read_bucket(cursor, lambda: _read_blob(cursor, source), values)
     else:
         node = read_branch(cursor, tag)
         node.form = data[: cursor.position]
@@ -240,16 +271,34 @@ def decode_whole(data: bytes, number: int, source: NodeSource) -> Node:
             node.value = cell
         node.digest = sha256(node.form).digest()
     cursor.end()
-    node.base = number
     return node
 
 
-def read_bucket(cursor: Cursor, read_blob: Callable[[], Blob]) -> Node:
+def _decode_patched_branch(data: bytes, patched: int, patch: Cursor, source: NodeSource) -> Node:
+    """Return the node of a branch's record with the slots and numbers of a patch in the place of its own."""
+    bits = int.from_bytes(data[1:3], "big")
+    if patched & ~bits:
+        raise patch.refuse("a patch is of no child, just before")
+    spliced = bytearray(data)
+    numbers = []
+    for _, slot, link in places(bits, patched):
+        spliced[slot : slot + SLOT_BYTES] = patch.take(SLOT_BYTES)
+        numbers.append((link, patch.take(LINK_BYTES)))
+    node = decode_whole(bytes(spliced), source)
+    links = bytearray(node.links or b"")
+    for link, number in numbers:
+        links[link : link + LINK_BYTES] = number
+    node.links = bytes(links)
+    return node
+
+
+def read_bucket(cursor: Cursor, read_blob: Callable[[], Blob], values: dict[int, bytes] | None = None) -> Node:
     """Return a bucket with its form and digest from its record, the tag left out, or from what differs in its blobs.
 
     Args:
         cursor: behind the tag.
         read_blob: reads what stands there for the next blob.
+        values: the cells that a patch puts in, by entry; None: there is no patch.
     """
     begin = cursor.position - 1
     node = read_bucket_head(cursor)
@@ -257,48 +306,36 @@ def read_bucket(cursor: Cursor, read_blob: Callable[[], Blob]) -> Node:
     code = ENDS[node.count]
     node.ends = cursor.take(code.size)
     ends = code.unpack(node.ends)
-    node.cells = cells = cursor.take(ends[-1])
-    begins = (0, *ends[:-1])
-    sizes = tuple(map(sub, ends, begins))
+    node.cells = cursor.take(ends[-1])
+    sizes = tuple(map(sub, ends, (0, *ends)))
     if min(sizes) < 0 or max(sizes) > INLINE_BYTES_MAX:
         raise cursor.refuse("the sizes of a bucket's values are not right, before")
-    digests = [sha256(cells[low:high]).digest() for low, high in zip(begins, ends, strict=True)]
+    cells = cut_up(node.cells, sizes)
     if 0 in sizes:
-        node.blobs = {}
+        node.blobs = {path: read_blob() for path, size in zip(node.path_list(), sizes, strict=True) if size == 0}
+    if values is not None:
+        _put_in(node, cells, values, cursor)
+    digests = [sha256(cell).digest() for cell in cells]
+    if node.blobs:
         for i, path in enumerate(node.path_list()):
-            if sizes[i] == 0:
-                node.blobs[path] = blob = read_blob()
-                digests[i] = blob[:DIGEST_BYTES]
+            if path in node.blobs:
+                digests[i] = node.blobs[path][:DIGEST_BYTES]
     node.form = head + b"".join(digests)
     node.digest = sha256(node.form).digest()
     return node
 
 
-def _patch_bucket(node: Node, patched: int, cursor: Cursor, source: NodeSource) -> None:
-    if patched >> node.count:
+def _put_in(node: Node, cells: list[bytes], values: dict[int, bytes], cursor: Cursor) -> None:
+    """Put the values of a patch into a bucket and the list of its cells."""
+    if values and max(values) >= node.count:
         raise cursor.refuse("a patch is of no entry, just before")
-    for i, path in enumerate(node.path_list()):
-        if patched >> i & 1:
-            changed = node.edited(path, _read_value(cursor, source))
-            assert changed is not None
-            node.cells, node.ends, node.blobs, node.form = changed.cells, changed.ends, changed.blobs, changed.form
-    if node.blobs:
+    for i, cell in values.items():
+        cells[i] = cell
+    if b"" in cells or any(type(cell) is Blob for cell in values.values()):
         # None is written, and `references` looks for none.
         raise cursor.refuse("a patch makes a bucket with a blob, just before")
-
-
-def _patch_branch(node: Node, patched: int, cursor: Cursor) -> None:
-    assert node.form is not None and node.links is not None
-    form, links = bytearray(node.form), bytearray(node.links)
-    bits = int.from_bytes(form[1:3], "big")
-    if patched & ~bits:
-        raise cursor.refuse("a patch is of no child, just before")
-    for _, slot, link in places(bits, patched):
-        form[slot : slot + SLOT_BYTES] = cursor.take(SLOT_BYTES)
-        links[link : link + LINK_BYTES] = cursor.take(LINK_BYTES)
-    node.form, node.links = bytes(form), bytes(links)
-    again = Cursor(node.form, "node")
-    node.count = read_branch(again, again.byte()).count
+    node.cells, node.ends = b"".join(cells), ENDS[node.count].pack(*accumulate(map(len, cells)))
+    node.blobs = {}
 
 
 def _read_blob(cursor: Cursor, source: NodeSource) -> Blob:

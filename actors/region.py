@@ -26,12 +26,13 @@ kind: `key + 1` of an int, `key + "\0"` of a str.)
 from __future__ import annotations
 
 import dataclasses
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.cells import from_cell
+from actors.cells import Blob, from_cell
 from actors.errors import KeyRefused, MissingKey
-from actors.keys import Key, decode_key, encode_key, plain, show_key
-from actors.values import decode
+from actors.keys import Key, encode_key, read_key, show_key
+from actors.values import decode, decode_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,13 +151,16 @@ class OrderedMap:
         self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, reverse: bool = False
     ) -> Iterator[Any]:
         """Return an iterator over the keys of a region, relative to its prefix, in key order or against it."""
-        return (plain(decode_key(key)) for key, _ in self._entries(Region.of(region, low, high), reverse))
+        return chain.from_iterable(
+            (map(read_key, keys) for keys, _ in self._runs(Region.of(region, low, high), reverse))
+        )
 
     def values(
         self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, reverse: bool = False
     ) -> Iterator[Any]:
         """Return an iterator over the values of a region in key order or against it."""
-        return (decode(from_cell(cell)) for _, cell in self._entries(Region.of(region, low, high), reverse))
+        found = self._runs(Region.of(region, low, high), reverse)
+        return chain.from_iterable(_values(cells) for _, cells in found)
 
     def items(
         self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, reverse: bool = False
@@ -175,7 +179,8 @@ class OrderedMap:
         Raises:
             KeyRefused, LimitExceeded: that names no region.
         """
-        return map(_item, self._entries(Region.of(region, low, high), reverse))
+        found = self._runs(Region.of(region, low, high), reverse)
+        return chain.from_iterable(zip(map(read_key, keys), _values(cells), strict=True) for keys, cells in found)
 
     def first(
         self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, default: Any = _RAISE
@@ -229,22 +234,21 @@ class OrderedMap:
         tree = self._below(region.prefix)
         return tree if low is None and high is None else tree.cut(low, high)
 
-    def _entries(self, region: Region, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+    def _runs(self, region: Region, reverse: bool) -> Iterator[tuple[list[bytes], list[bytes]]]:
         # A walk between bounds makes no nodes, as a cut does.
-        return self._below(region.prefix).entries(*region.bounds(), reverse=reverse)
+        return self._below(region.prefix).runs(*region.bounds(), reverse=reverse)
 
     def _end(self, region: Region, reverse: bool, default: Any) -> Any:
-        entry = next(self._entries(region, reverse), None)
-        if entry is not None:
-            return _item(entry)
+        for keys, cells in self._runs(region, reverse):
+            return read_key(keys[0]), decode(from_cell(cells[0]))
         if default is _RAISE:
             raise EmptyRegion(self._place(), repr(region))
         return default
 
 
-def _item(entry: tuple[bytes, bytes]) -> tuple[Any, Any]:
-    key, cell = entry
-    return plain(decode_key(key)), decode(from_cell(cell))
+def _values(cells: list[bytes]) -> Iterator[Any]:
+    # One by one, as they are asked for: the long values of a node together may be more than there is room for.
+    return map(decode, map(from_cell, cells)) if Blob in map(type, cells) else decode_each(cells)
 
 
 class View(OrderedMap):

@@ -16,15 +16,15 @@ Keys and values are bytes here: encoded keys, encoded values.
 from __future__ import annotations
 
 from hashlib import sha256
-from itertools import pairwise
+from itertools import chain, pairwise, starmap
 from typing import TYPE_CHECKING, Final
 
 from actors.cells import from_cell, to_cell
 from actors.edits import cut, extract, graft, join, update
 from actors.limits import BUCKET_ENTRIES_MAX
-from actors.nodes import LATER, NIBBLES, Edge, Node, bucket, root_form, to_key, to_path
+from actors.nodes import LATER, NIBBLES, Edge, Node, bucket, root_form, to_key, to_keys, to_path
 from actors.records import load
-from actors.walks import differ, kid_of, unfinished, walk
+from actors.walks import differ, kid_of, runs, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -169,9 +169,15 @@ class Tree:
         self, low: bytes | None = None, high: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, cell) in key order, or against it, for low <= key < high; lazily."""
+        return chain.from_iterable(starmap(zip, self.runs(low, high, reverse=reverse)))
+
+    def runs(
+        self, low: bytes | None = None, high: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Yield the same a node at a time: (keys, cells)."""
         high_path = None if high is None else to_path(high)
-        for path, cell in walk(self.label, self.node, to_path(low or b""), high_path, reverse):
-            yield to_key(path), cell
+        for at, paths, cells in runs(self.label, self.node, to_path(low or b""), high_path, reverse):
+            yield to_keys(at, paths), cells
 
     def difference(self, other: Tree) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
         """Yield (key, cell here, cell in `other`) in key order for every key whose values differ."""

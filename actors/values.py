@@ -30,7 +30,7 @@ import dataclasses
 import enum
 import math
 import struct
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from pyrsistent import PMap, PSet, PVector, pmap, pset, pvector
@@ -40,7 +40,7 @@ from actors.limits import VALUE_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_INT_BYTES_MAX
 from actors.wire import Cursor, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _PVECTOR: Final[type] = type(pvector())
 _PMAP: Final[type] = type(pmap())
@@ -48,6 +48,8 @@ _PSET: Final[type] = type(pset())
 _THE_NAN: Final = float("nan")
 _NAN: Final = bytes.fromhex("7ff8000000000000")
 _DOUBLE: Final = struct.Struct(">d")
+#: At hand, because to get it from its class takes as long as the rest of an item.
+_from_bytes: Final = int.from_bytes
 _SMALL: Final = tuple(bytes((0x80 + n,)) for n in range(128))
 _INT_BITS_MAX: Final = VALUE_INT_BYTES_MAX * 8 - 1
 _MEND: Final = (
@@ -508,12 +510,13 @@ def decode(data: bytes) -> Any:
     Raises:
         CodecError: they are not the canonical bytes of any value, or of an object whose codec is not registered.
     """
-    if len(data) == 1 and data[0] >= 0x80:
-        return data[0] - 0x80
-    if data[:1] in (b"\x07", b"\x08"):
-        plain = _decode_plain(data, 0, 0)
-        if plain is not None and plain[1] == len(data):
-            return plain[0]
+    tag = data[0] if data else 0
+    if tag >= 0x80 and len(data) == 1:
+        return tag - 0x80
+    if tag == 0x07 or tag == 0x08:
+        items: list[Any] = []
+        if _plain_items(data, 0, items, 0) == len(data):
+            return tuple(items) if tag == 0x07 else pvector(items)
     if len(data) > VALUE_BYTES_MAX:
         raise CodecError(f"value: {len(data)} bytes are over the limit of {VALUE_BYTES_MAX}")
     cursor = _ValueCursor(data)
@@ -531,54 +534,79 @@ def decode(data: bytes) -> Any:
     return value
 
 
-def _decode_plain(data: bytes, at: int, depth: int) -> tuple[tuple[Any, ...] | PVector[Any], int] | None:
-    """Return the tuple or vector that `encode_plain` made of the bytes at `at`, and where it ends; None where it did not."""
-    items: list[Any] = []
+def decode_each(cells: list[bytes]) -> Iterator[Any]:
+    """Yield the values whose canonical bytes these are: what `decode` makes of each.
+
+    Raises:
+        CodecError: as `decode`, where it is that one's turn.
+    """
+    # Records alone are decoded before they are asked for: a codec's code, and what is refused, has to wait for its turn.
+    made: list[Any] = []
+    for data in cells:
+        items: list[Any] = []
+        if not data or data[0] != 0x07 or _plain_items(data, 0, items, 0) != len(data):
+            return chain(made, map(decode, cells[len(made) :]))
+        made.append(tuple(items))
+    return iter(made)
+
+
+def _plain_items(data: bytes, at: int, items: list[Any], depth: int) -> int:
+    """Read the items of the tuple or vector that `encode_plain` made of the bytes at `at`.
+
+    Returns:
+        Where it ends, which may be behind the bytes' end: it has then been cut off; -1 where `encode_plain` made it not.
+    """
     end = at + 2
     try:
         count = data[at + 1]
+        if count >= _ORDINARY:
+            return -1
         for _ in range(count):
-            tag, begin = data[end], end + 2
-            if tag >= 0x80:
-                items.append(tag - 0x80)
-                end += 1
-                continue
-            if tag < 0x03:
-                items.append(_FLAT[tag])
-                end += 1
-                continue
-            if tag == 0x07 or tag == 0x08:
-                inner = _decode_plain(data, end, depth + 1) if depth + 1 < _PLAIN_DEPTH_MAX else None
-                if inner is None:
-                    return None
-                items.append(inner[0])
-                end = inner[1]
-                continue
-            size = data[end + 1]
-            end = begin + size
+            tag = data[end]
             if tag == 0x06:
+                size = data[end + 1]
+                if size >= _ORDINARY:
+                    return -1
+                begin = end + 2
+                end = begin + size
                 items.append(data[begin:end])
             elif tag == 0x03:
-                number = int.from_bytes(data[begin:end], "big", signed=True)
-                if 0 <= number < 128 or (number if number >= 0 else ~number).bit_length() // 8 + 1 != size:
-                    return None
+                size = data[end + 1]
+                begin = end + 2
+                end = begin + size
+                number = _from_bytes(data[begin:end], "big", signed=True)
+                if _SHORTER_LOW[size] <= number < _SHORTER_HIGH[size]:
+                    return -1
                 items.append(number)
+            elif tag >= 0x80:
+                items.append(tag - 0x80)
+                end += 1
             elif tag == 0x05:
-                body = data[begin:end]
-                if not body.isascii():
-                    return None
-                items.append(body.decode())
+                size = data[end + 1]
+                if size >= _ORDINARY:
+                    return -1
+                begin = end + 2
+                end = begin + size
+                items.append(data[begin:end].decode())
+            elif tag < 0x03:
+                items.append(_FLAT[tag])
+                end += 1
+            elif (tag == 0x07 or tag == 0x08) and depth + 1 < _PLAIN_DEPTH_MAX:
+                inner: list[Any] = []
+                end = _plain_items(data, end, inner, depth + 1)
+                if end < 0:
+                    return -1
+                items.append(tuple(inner) if tag == 0x07 else pvector(inner))
             else:
-                return None
-            if size >= _ORDINARY:
-                return None
-    except IndexError:
-        return None
-    if end > len(data) or count >= _ORDINARY:
-        return None
-    return (tuple(items) if data[at] == 0x07 else pvector(items)), end
+                return -1
+    except (IndexError, UnicodeDecodeError):
+        return -1
+    return end
 
 
+#: Which ints have a shorter form than one of so many bytes: from the one up to the other.
+_SHORTER_LOW: Final = (0, 0, *[-(1 << 8 * size - 9) for size in range(2, _ORDINARY)])
+_SHORTER_HIGH: Final = (1, 128, *[1 << 8 * size - 9 for size in range(2, _ORDINARY)])
 _FLAT: Final = (None, False, True)
 
 

@@ -2,21 +2,28 @@
 
 Both are generators that load nodes as they come to them, hold a stack of what is still to be visited, and never
 recurse. `differ` skips what is the same node, or has the same digest, on both sides: its cost follows the differences.
+
+A walk goes through millions, so it works by the bucket and not by the entry: buckets that stand beside one another are
+read at once, and the entries of one are looked at one by one only where a bound falls among them.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
+from actors.limits import BUCKET_ENTRIES_MAX
 from actors.nodes import LATER, NIBBLES, Edge, Node, nibbles_of
-from actors.records import load
+from actors.records import load, read_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _NOTHING: Final[Edge] = (b"", None)
 #: A walk through a tree of at most so many entries keeps the nodes that it loads.
 _KEPT_MAX: Final = 1 << 16
+#: So many buckets are read at once: the children of a branch.
+_AHEAD_MAX: Final = NIBBLES
 _NIBBLE: Final = tuple(bytes((i,)) for i in range(NIBBLES))
 
 
@@ -41,28 +48,50 @@ def kid_of(node: Node, i: int) -> Edge:
 def walk(
     label: bytes, node: Node | None, low: bytes, high: bytes | None, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (path, cell) in order, from `low` up to and without `high`; nodes are loaded as they come.
+    """Yield (path, cell) in order, from `low` up to and without `high`; nodes are loaded as they come."""
+    for at, paths, cells in runs(label, node, low, high, reverse):
+        yield from zip([at + path for path in paths], cells, strict=True)
+
+
+def runs(
+    label: bytes, node: Node | None, low: bytes, high: bytes | None, reverse: bool
+) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
+    """Yield the entries of a walk by the node that has them: (its path, what each one's goes on with, their cells).
 
     What a walk through very many entries loads is not kept: it must not take the room of them all.
     """
     if node is None:
         return
     fetch = Node.fetch if node.count <= _KEPT_MAX else Node.stub_of
+    ahead: Mapping[int, bytes] = {}
+    alone = True
     stack: list[tuple[bytes, Node | bytes]] = [(label, node)]
     while stack:
         at, thing = stack.pop()
         if isinstance(thing, bytes):
             if at >= low and (high is None or at < high):
-                yield at, thing
+                yield at, [b""], [thing]
             continue
-        if (at < low and not low.startswith(at)) or (high is not None and at >= high):
+        if _outside(at, low, high):
             continue
-        if load(thing).paths is not None:
-            entries = thing.entries()
-            for path in reversed(entries) if reverse else entries:
-                whole = at + path
-                if whole >= low and (high is None or whole < high):
-                    yield whole, entries[path]
+        if _is_bucket_to_load(thing):
+            if alone:
+                # The first is: whoever wants no more than its entries does not pay for others.
+                alone = False
+            elif thing.number not in ahead:
+                ahead = read_ahead([thing, *_next_buckets(stack, low, high)])
+        if load(thing, ahead).paths is not None:
+            paths, cells = thing.path_list(), thing.cell_list()
+            straddles = high is not None and high.startswith(at)
+            if at < low or straddles:
+                begin = bisect_left(paths, low[len(at) :]) if at < low else 0
+                end = bisect_left(paths, high[len(at) :]) if straddles else len(paths)  # type: ignore[index]
+                paths, cells = paths[begin:end], cells[begin:end]
+            if reverse:
+                paths.reverse()
+                cells.reverse()
+            if paths:
+                yield at, paths, cells
             continue
         assert thing.kids is not None
         labels = thing.labels
@@ -72,6 +101,23 @@ def walk(
                 whole = at + _NIBBLE[i] + labels[i] if i in labels else at + _NIBBLE[i]
                 below.append((whole, fetch(thing, i) if kid is LATER else kid))
         stack.extend(below if reverse else reversed(below))
+
+
+def _outside(at: bytes, low: bytes, high: bytes | None) -> bool:
+    """Tell whether all below a path is below `low`, or not below `high`."""
+    return (at < low and not low.startswith(at)) or (high is not None and at >= high)
+
+
+def _is_bucket_to_load(node: Node) -> bool:
+    return node.paths is None and node.count <= BUCKET_ENTRIES_MAX
+
+
+def _next_buckets(stack: list[tuple[bytes, Node | bytes]], low: bytes, high: bytes | None) -> Iterator[Node]:
+    """Yield the buckets that a walk will load next."""
+    for at, thing in stack[:-_AHEAD_MAX:-1]:
+        if isinstance(thing, bytes) or not _is_bucket_to_load(thing) or _outside(at, low, high):
+            return
+        yield thing
 
 
 def _same(one: Edge, other: Edge) -> bool:

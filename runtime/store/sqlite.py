@@ -35,7 +35,7 @@ from actors.records import NUMBER_MAX
 from runtime.store.base import FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from runtime.store.base import Commit
 
@@ -275,6 +275,12 @@ class SqliteStore:
                 f"look at a block that is kept, or {_MEND}"
             )
         return record
+
+    def read_nodes(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the records by number of those of these nodes that there are."""
+        places = ",".join("?" * len(numbers))
+        rows = self._rows("SELECT number, record FROM nodes WHERE number IN (?)".replace("?", places), *numbers)
+        return {number: record for number, record in rows if type(record) is bytes}
 
     def next_number(self) -> int:
         """Return the first number that no node has had."""

@@ -220,7 +220,7 @@ class Taken:
 
     def _node(self, number: int, record: bytes) -> Node:
         at = 1 + LINK_BYTES + _PATCHED_BYTES
-        node = decode_whole(record[at:], number, self._store)
+        node = decode_whole(record[at:], self._store)
         node.number, node.source = None, self._store
         node.base = int.from_bytes(record[1 : 1 + LINK_BYTES], "big")
         node.patched = int.from_bytes(record[1 + LINK_BYTES : at], "big")

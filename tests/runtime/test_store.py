@@ -8,9 +8,11 @@ test_store_opening.py.
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +103,22 @@ def test_a_node_that_is_not_there_is_damage(store: Store) -> None:
     for number in (0, 4, -1, 2**62, 2**63, 2**70):
         with pytest.raises(StoreDamaged, match=f"no node {number}"):
             store.read_node(number)
+
+
+def test_many_nodes_come_at_once_without_those_that_are_not_there_or_are_no_bytes(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.commit(commit_at(store, 0))
+        store.commit(Commit(nodes=[(number, b"%d" % number) for number in range(10, 60)]))
+        both = {1: b"node 0 of block 0", 3: b"node 2 of block 0"}
+        assert store.read_nodes([3, 1]) == store.read_nodes([1, 3, 3, 4, 0, -1, 2**62]) == both
+        assert store.read_nodes(range(5, 100)) == {number: b"%d" % number for number in range(10, 60)}
+        assert store.read_nodes([]) == store.read_nodes([4]) == {}
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE nodes SET record = 7 WHERE number = 3")
+    with closing(SqliteStore(path, writer=False)) as store:
+        assert store.read_nodes([1, 3]) == {1: b"node 0 of block 0"}
+    with pytest.raises(StoreError, match="closed"):
+        store.read_nodes([1])
 
 
 def test_what_nobody_has_named_is_none(store: Store) -> None:
