@@ -111,6 +111,8 @@ class Runtime:
         self._keep = keep
         self._workers = _check_workers(workers)
         self._executor = executor
+        if watchdog_s is not None and not (type(watchdog_s) in (int, float) and watchdog_s > 0):
+            raise InputError(f"watchdog_s is {watchdog_s!r}; it is a number of seconds over 0, or None for no watchdog")
         self._watchdog_s = watchdog_s
         self._crew: Crew | None = None
         self._order = order

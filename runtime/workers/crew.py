@@ -31,13 +31,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
+from actors.cells import from_cell
 from actors.errors import KernelBug, StoreError
 from actors.keys import path_text
+from actors.limits import BUCKET_ENTRIES_MAX
 from actors.trap import TrapKind
 from actors.values import encode
 from runtime.kernel import Ended
 from runtime.programs import find, main_name
-from runtime.record import AT_TOP
 from runtime.state import freeze
 from runtime.store import SqliteStore
 from runtime.workers import job
@@ -256,15 +257,14 @@ class Crew:
 
     def _task(self, record: Record, number: int) -> _Task:
         lodging, record.lodging = record.lodging, None
-        few = record.memory.few() if record.start is AT_TOP and not record.middle else None
-        if few is not None:
-            form = job.fresh(record.path, number, record.gas, [(key, data) for key, data, _ in few if data is not None])
-            task = _Task(record, number, sha256(form).digest())
-            task.form = form
-            return task
         lodged = isinstance(lodging, _Lodging) and lodging.there()
         if lodged and len(record.memory.kept) > _FOLDED_MAX:
             task = _Task(record, number, next(self._numbers).to_bytes(_NUMBER_BYTES, "big"))
+        elif (few := _few(record)) is not None:
+            form = job.fresh(record.path, number, record.gas, few)
+            task = _Task(record, number, sha256(form).digest())
+            task.form = form
+            return task
         else:
             state = freeze(record)
             task = _Task(record, number, sha256(encode((record.path, number, state.digest()))).digest())
@@ -364,11 +364,12 @@ class Crew:
     def _submit(self, place: _Place, tasks: list[_Task]) -> None:
         slot = place.slot
         needed: set[int] = set()
-        jobs = []
+        jobs: list[bytes] = []
         sent = []
         for task in tasks:
             try:
-                jobs.append(self._form(task, place))
+                form = self._form(task, place)
+                jobs += (job.keeping(task.lodging.number if task.lodging is not None else None), form)
             except StoreError as error:
                 self._fail(task, error)
                 continue
@@ -396,21 +397,23 @@ class Crew:
 
     def _form(self, task: _Task, place: _Place) -> bytes:
         """Return a job as it travels to a slot."""
+        slot = place.slot
+        lodging = task.lodging
+        here = lodging is not None and lodging.place is place and lodging.there()
+        if not here:
+            task.lodging = _Lodging(place, next(self._numbers)) if slot.remembers else None
         if task.form is not None:
             return task.form
-        slot = place.slot
         all_of_it = self._shared is None or task.brings == _ALL
         held = (slot.held if slot.remembers and task.brings != _ALL else Held()) if all_of_it else None
         parcel = Parcel(self._store, held)
-        lodging = task.lodging
-        if task.brings == _SINCE and lodging is not None and lodging.place is place and lodging.there():
-            return job.calls(lodging.number, lodging.calls, self._number(task), parcel)
+        if task.brings == _SINCE and here:
+            assert lodging is not None
+            return job.calls(lodging.calls, self._number(task), parcel)
         if task.state is None:
             assert task.record is not None
             task.state = freeze(task.record)
-        task.lodging = _Lodging(place, next(self._numbers)) if slot.remembers else None
-        keep = None if task.lodging is None else task.lodging.number
-        return job.state(task.path, keep, task.program, parcel.add(task.state), parcel)
+        return job.state(task.path, task.program, parcel.add(task.state), parcel)
 
     def _number(self, task: _Task) -> Any:
         def number(program: type[Any]) -> int:
@@ -465,7 +468,8 @@ class Crew:
         if record is None:
             return
         lodging = task.lodging
-        if place is not None and lodging is not None and lodging.there():
+        kept = task.form is None or kind == job.TREE
+        if place is not None and kept and lodging is not None and lodging.there():
             lodging.calls = []
             record.lodging = lodging
         try:
@@ -609,6 +613,20 @@ class Crew:
         _log.error("host fault: %s", told)
         failure = job.Elsewhere(told)
         self._arrived.append((record, Ended(TrapKind.HOST_FAULT, error, failure, 0, _NONE, {}, None, {})))
+
+
+def _few(record: Record) -> list[tuple[bytes, bytes]] | None:
+    """Return the heap of a process that begins at the top of `run`, if that is all there is of it, and small."""
+    if record.middle or len(record.start.children):
+        return None
+    memory = record.memory
+    few = memory.few()
+    if few is not None:
+        return sorted([(key, data) for key, data, _ in few if data is not None])
+    heap = memory.snapshot()
+    if len(heap) > BUCKET_ENTRIES_MAX:
+        return None
+    return [(key, from_cell(cell)) for key, cell in heap.entries()]
 
 
 _NONE: Final[frozenset[Any]] = frozenset()

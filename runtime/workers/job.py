@@ -3,8 +3,10 @@
 Nothing here is ever unpickled: heads are canonical values (actors.values), the rest are keys, encoded values and nodes'
 records. A batch, and the answer to it, are frames of frames:
 
-    batch     (common, program …, job …)     common: (runtime, main script, store or None, how many programs)
-    program   (its number, pickle)           sent to a worker once; pickled by cloudpickle, by the driver alone
+    batch     (common, program …, (keep, job) …)     common: (runtime, main script, store or None, how many programs)
+    program   (its number, pickle)                   sent to a worker once; pickled by cloudpickle, by the driver alone
+    keep      under which number the worker is to keep the process for later jobs, u64; empty: not at all. One that came
+              fresh is kept only where its outcome is a state.
     job       (head, numbers, record …, data …)      numbers: of the records, u64 each (runtime.workers.parcel)
     answer    (outcome …)
     outcome   (head, numbers, record …, data …)
@@ -13,7 +15,7 @@ A job says where the worker begins:
 
     fresh     a process of a few entries, at the top of `run`: path, program, gas; data: key, value, …
     state     any process: its state as it is pending (runtime.state), as a tree
-    calls     one that this worker has in memory: the PUTs since then, the last of which starts it
+    calls     one that this worker has kept: the PUTs since then, the last of which starts it
 
 An outcome is what the kernel's event `Ended` says, or why there is none:
 
@@ -56,11 +58,18 @@ TRAPPED: Final = 2
 LACKING: Final = 3
 BROKEN: Final = 4
 
+KEEP_BYTES: Final = 8
+
 #: What a job may be broken by beside the machine's own errors.
 EXHAUSTED: Final = "exhausted"
 UNLOADABLE: Final = "unloadable"
 
 _MACHINE: Final[dict[str, type[Exception]]] = {"kernel": KernelBug, ReplayDiverged.code: ReplayDiverged}
+
+
+def keeping(number: int | None) -> bytes:
+    """Return the number under which a worker is to keep a process, as it travels."""
+    return b"" if number is None else number.to_bytes(KEEP_BYTES, "big")
 
 
 def frame(head: object, parcel: Parcel | None, data: Sequence[bytes]) -> bytes:
@@ -96,13 +105,13 @@ def fresh(path: Path, program: int, gas: int | None, entries: Sequence[tuple[byt
     return frame((FRESH, path, program, gas), None, [piece for entry in entries for piece in entry])
 
 
-def state(path: Path, keep: int | None, program: int, top: Top, parcel: Parcel) -> bytes:
-    """Return the job of a process in any state; `keep` names the process for later jobs, if the worker is to keep it."""
-    return frame((STATE, path, keep, program, top), parcel, ())
+def state(path: Path, program: int, top: Top, parcel: Parcel) -> bytes:
+    """Return the job of a process in any state."""
+    return frame((STATE, path, program, top), parcel, ())
 
 
-def calls(kept: int, puts: Sequence[Put], number_of: Callable[[type[Any]], int], parcel: Parcel) -> bytes:
-    """Return the job of a process that the worker has in memory."""
+def calls(puts: Sequence[Put], number_of: Callable[[type[Any]], int], parcel: Parcel) -> bytes:
+    """Return the job of a process that the worker has kept."""
     data: list[bytes] = []
     heads = []
     for put in puts:
@@ -115,7 +124,7 @@ def calls(kept: int, puts: Sequence[Put], number_of: Callable[[type[Any]], int],
                 data.append(form_of(slot) or b"")
         program = None if put.program is None else number_of(put.program)
         heads.append((tuple(values), program, put.delete, put.start, put.gas))
-    return frame((CALLS, kept, tuple(heads)), parcel, data)
+    return frame((CALLS, tuple(heads)), parcel, data)
 
 
 def read_calls(job: Frame, name: Any, programs: Callable[[int], type[Any]], store: NodeSource) -> list[Put]:
@@ -123,7 +132,7 @@ def read_calls(job: Frame, name: Any, programs: Callable[[int], type[Any]], stor
     received = Received(job.records, store)
     data = iter(job.data)
     puts = []
-    for values, program, delete, start, gas in job.head[2]:
+    for values, program, delete, start, gas in job.head[1]:
         copied: list[tuple[bytes, Slot | View]] = []
         for key, top in values:
             slot: Slot = Formed(next(data)) if top is None else View(received.tree(top), "what its parent put")

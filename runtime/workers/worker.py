@@ -86,6 +86,8 @@ class _Desk:
         self.kernel = Kernel(root)
         self.stepper = Stepper(self.kernel)
         self.path = path
+        #: Whether it is no more than its job and its outcome say, so that it is not worth keeping.
+        self.fresh = False
 
     @property
     def child(self) -> Record:
@@ -130,6 +132,7 @@ class _Desk:
         memory = child.memory
         if not child.middle and memory.tree is memory.snap and not len(freeze_children(child)):
             return job.wrote(past, memory.writes)
+        self.fresh = False
         parcel = Parcel()
         return job.became(past, parcel.add(freeze(child)), parcel)
 
@@ -139,7 +142,7 @@ class Workshop:
 
     def __init__(self, store: str | None) -> None:
         self._programs: dict[int, type[Process] | str] = {}
-        self._kept: OrderedDict[int, _Desk] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Desk] = OrderedDict()
         self._path = store
         self._reader: SqliteStore | None = None
         #: Stored records that were sent, where this worker cannot read the store.
@@ -182,13 +185,11 @@ class Workshop:
             raise Unloadable(found)
         return found
 
-    def do(self, form: bytes) -> bytes:
+    def do(self, keep: bytes, form: bytes) -> bytes:
         """Do a job; return its outcome."""
         begin_ns = time.monotonic_ns()
-        keep: int | None = None
         try:
-            task = job.read_frame(form)
-            desk, keep = self._desk(task)
+            desk = self._desk(keep, job.read_frame(form))
             desk.run()
             outcome = desk.outcome(begin_ns)
         except Lacking as lack:
@@ -205,15 +206,13 @@ class Workshop:
             # Whatever a program raises is a trap: what comes up here is the machine's.
             outcome = job.broken_by(error)
         else:
-            self._keep(keep, desk)
+            if keep and not desk.fresh:
+                self._keep(keep, desk)
             return outcome
-        if keep is not None:
-            self._kept.pop(keep, None)
+        self._kept.pop(keep, None)
         return outcome
 
-    def _keep(self, keep: int | None, desk: _Desk) -> None:
-        if keep is None:
-            return
+    def _keep(self, keep: bytes, desk: _Desk) -> None:
         if len(desk.child.memory.kept) > _LAYER_MAX:
             desk.child.memory.fold()
         self._kept[keep] = desk
@@ -221,8 +220,8 @@ class Workshop:
         while len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)[1].kernel.end()
 
-    def _desk(self, task: Frame) -> tuple[_Desk, int | None]:
-        """Return the process of a job, about to begin, and under which number it is to be kept."""
+    def _desk(self, keep: bytes, task: Frame) -> _Desk:
+        """Return the process of a job, about to begin."""
         kind, *head = task.head
         if kind == job.FRESH:
             path, number, gas = head
@@ -230,22 +229,22 @@ class Workshop:
             entries = tuple([(data[i], Formed(data[i + 1])) for i in range(0, len(data), 2)])
             desk = _Desk(path)
             desk.put(Put(desk.name, entries, self.program(number), (), True, gas))
-            return desk, None
+            desk.fresh = True
+            return desk
         if kind == job.STATE:
-            path, keep, number, top = head
+            path, number, top = head
             self.program(number)
             self._sent.update((at, record) for at, record in task.records.items() if at < LOCAL)
             desk = _Desk(path)
             desk.fill(EMPTY.graft(encode_key(path[-1]), Received(task.records, self).tree(top)))
-            return desk, keep
-        keep, _ = head
+            return desk
         kept = self._kept.get(keep)
         if kept is None:
             raise Lacking
         self._sent.update((at, record) for at, record in task.records.items() if at < LOCAL)
         for call in job.read_calls(task, kept.name, self.program, self):
             kept.put(call)
-        return kept, keep
+        return kept
 
 
 #: The workshops of this process, by thread and runtime: a pool of threads runs several workers in one process.
@@ -264,7 +263,8 @@ def work(batch: bytes) -> bytes:
     for program in rest[:count]:
         number, pickled = split(program)
         workshop.learn(int.from_bytes(number, "big"), pickled)
-    return join([workshop.do(one) for one in rest[count:]])
+    jobs = rest[count:]
+    return join([workshop.do(keep, form) for keep, form in zip(jobs[::2], jobs[1::2], strict=True)])
 
 
 def begin() -> None:
