@@ -65,7 +65,7 @@ _log = logging.getLogger("lockstep.workers")
 DEATHS_MAX: Final = 8
 STUCK_MAX: Final = 2
 #: About how long a batch is to take.
-_BATCH_S: Final = 0.005
+_BATCH_S: Final = 0.01
 _BATCH_JOBS_MAX: Final = 256
 #: How long what was dropped may take to end by itself.
 _GRACE_S: Final = 0.02
@@ -480,8 +480,7 @@ class Crew:
             self._arrived.append((record, ended))
 
     def _ended(self, task: _Task, outcome: job.Frame) -> Ended:
-        kind, past, *rest = outcome.head
-        used, ran, turns, begin_ns, end_ns = past
+        kind, used, ran, turns, begin_ns, end_ns, *rest = outcome.head
         self._costs.saw(task.cls, (end_ns - begin_ns) / 1e9)
         programs = frozenset([find(name) for name in ran]) if ran else _NONE
         below = dict(turns)

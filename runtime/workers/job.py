@@ -36,7 +36,7 @@ from actors.calls import Put
 from actors.errors import KernelBug, ReplayDiverged
 from actors.memory import Formed, form_of
 from actors.region import View
-from actors.values import ABSENT, decode, encode
+from actors.values import ABSENT, decode, encode, encode_plain
 from runtime.workers.frames import join, split
 from runtime.workers.parcel import Parcel, Received
 
@@ -72,12 +72,13 @@ def keeping(number: int | None) -> bytes:
     return b"" if number is None else number.to_bytes(KEEP_BYTES, "big")
 
 
-def frame(head: object, parcel: Parcel | None, data: Sequence[bytes]) -> bytes:
+def frame(head: tuple[Any, ...], parcel: Parcel | None, data: Sequence[bytes]) -> bytes:
     """Return a job or an outcome."""
+    form = encode_plain(head) or encode(head)
     if parcel is None or not parcel.records:
-        return join((encode(head), b"", *data))
+        return join((form, b"", *data))
     numbers = parcel.records
-    return join((encode(head), pack(f"<{len(numbers)}Q", *numbers), *numbers.values(), *data))
+    return join((form, pack(f"<{len(numbers)}Q", *numbers), *numbers.values(), *data))
 
 
 class Frame(NamedTuple):
@@ -166,12 +167,12 @@ def wrote(past: Past, writes: Mapping[bytes, Slot]) -> bytes:
             deleted.append(key)
         else:
             data += (key, form_of(slot) or b"")
-    return frame((WRITES, tuple(past), len(deleted)), None, data + deleted)
+    return frame((WRITES, *past, len(deleted)), None, data + deleted)
 
 
 def read_writes(outcome: Frame) -> dict[bytes, Slot]:
     """Return what was written."""
-    data, deleted = outcome.data, outcome.head[2]
+    data, deleted = outcome.data, outcome.head[-1]
     end = len(data) - deleted
     writes: dict[bytes, Slot] = {data[i]: Formed(data[i + 1]) for i in range(0, end, 2)}
     writes.update(dict.fromkeys(data[end:], ABSENT))
@@ -180,12 +181,12 @@ def read_writes(outcome: Frame) -> dict[bytes, Slot]:
 
 def became(past: Past, top: Top, parcel: Parcel) -> bytes:
     """Return the outcome of an activation behind which the process has another state."""
-    return frame((TREE, tuple(past), top), parcel, ())
+    return frame((TREE, *past, top), parcel, ())
 
 
 def trapped(past: Past, trap: int, error: str, told: str) -> bytes:
     """Return the outcome of an activation that trapped; `told` is for people."""
-    return frame((TRAPPED, tuple(past), trap, error), None, [told.encode(errors="replace")])
+    return frame((TRAPPED, *past, trap, error), None, [told.encode(errors="replace")])
 
 
 def lacking(program: str | None = None) -> bytes:

@@ -141,6 +141,13 @@ def spin_often(count: int, rounds: int) -> None:
         spin(rounds)
 
 
+def both(executor: ProcessPoolExecutor, count: int, rounds: int) -> None:
+    """Do half of the work in each of two processes, in one piece."""
+    halves = [executor.submit(spin_often, count // WORKERS, rounds) for _ in range(WORKERS)]
+    for half in halves:
+        half.result()
+
+
 def timed(call: Callable[[], object]) -> Callable[[], float]:
     def measure() -> float:
         begin = time.perf_counter()
@@ -165,11 +172,12 @@ def efficiency(place: Path, quick: bool) -> None:
     for ms, count, share in ((1, 1_000, 0.85), (10, 100, 0.95), (100, 10, 0.98)):
         rounds = per_ms * ms
         sequential = timed(lambda: spin_often(count, rounds))  # noqa: B023
-        halves = [(count // 2, rounds)] * WORKERS
         figures = in_turns(
             {
                 "sequential": sequential,
-                "two bare processes": timed(lambda: [one.result() for one in [executor.submit(spin_often, *h) for h in halves]]),  # noqa: B023
+                "two bare processes": timed(
+                    lambda: [one.result() for one in [executor.submit(spin_often, *h) for h in halves]]
+                ),
                 "ProcessPoolExecutor": timed(lambda: list(executor.map(spin, [rounds] * count))),  # noqa: B023
                 "workers": lambda: machine.advance(do="spin", count=count, rounds=rounds, placement="worker"),  # noqa: B023
                 "auto": lambda: machine.advance(do="spin", count=count, rounds=rounds, placement="auto"),  # noqa: B023
@@ -191,10 +199,9 @@ def small(place: Path, quick: bool) -> None:
     machine, executor = Machine(place / "small.db"), pool()
     count = 2_000 if quick else 10_000
     rounds = rounds_per_ms() // 10
-    halves = [(count // 2, rounds)] * WORKERS
     figures = in_turns(
         {
-            "two bare processes": timed(lambda: [one.result() for one in [executor.submit(spin_often, *h) for h in halves]]),
+            "two bare processes": timed(lambda: both(executor, count, rounds)),
             "ProcessPoolExecutor.map": timed(lambda: list(executor.map(spin, [rounds] * count))),
             "workers": lambda: machine.advance(do="spin", count=count, rounds=rounds, placement="worker"),
             "loop": lambda: machine.advance(do="spin", count=count, rounds=rounds, placement="loop"),
