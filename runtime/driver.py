@@ -41,7 +41,7 @@ async def drive(stepper: Stepper, crew: Crew | None = None) -> None:
                 kernel.take(record, ended)
         more = stepper.run(STEPS_PER_TURN)
         over = kernel.closed is not None or kernel.failed is not None
-        if over:
+        if kernel.closed is not None:
             # What nobody has waited for goes on while the root waits for its next block.
             kernel.hand_out()
         crew.send()

@@ -124,6 +124,12 @@ async def test_what_is_pruned_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (done.first, done.blocks) == (7, 7)
 
 
+def test_the_program_with_workers_runs(tmp_path: Path) -> None:
+    (tmp_path / "crunch.py").write_text(next(block for block in PYTHON if "class Crunch(" in block))
+    done = command(f"{sys.executable} crunch.py", tmp_path)
+    assert (done.returncode, done.stdout.split()[2]) == (0, "333332833333500000"), done.stderr
+
+
 def test_every_command_of_the_readme_is_one_and_has_a_help() -> None:
     block = next(block for block in SHELL if block.startswith("lockstep run FILE"))
     names = [line.split()[1] for line in block.strip().splitlines()]

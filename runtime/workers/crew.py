@@ -25,6 +25,7 @@ import logging
 import os
 from collections import deque
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from actors.cells import from_cell
-from actors.errors import KernelBug, StoreError
+from actors.errors import KernelBug
 from actors.keys import path_text
 from actors.limits import BUCKET_ENTRIES_MAX
 from actors.trap import TrapKind
@@ -369,10 +370,10 @@ class Crew:
         for task in tasks:
             try:
                 form = self._form(task, place)
-                jobs += (job.keeping(task.lodging.number if task.lodging is not None else None), form)
-            except StoreError as error:
+            except Exception as error:
                 self._fail(task, error)
                 continue
+            jobs += (job.keeping(None if task.lodging is None else task.lodging.number), form)
             sent.append(task)
             needed |= {task.program, *task.others}
         if not sent:
@@ -393,7 +394,12 @@ class Crew:
             _log.info("a worker took no batch: %s", error)
             self._loop.call_soon(self._landed, place, flight, None)
             return
-        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._landed, place, flight, done))
+        future.add_done_callback(lambda done: self._call(place, flight, done))
+
+    def _call(self, place: _Place, flight: _Flight, done: Future[bytes]) -> None:
+        """Have a batch that is done looked at on the loop; this is called in another thread."""
+        with suppress(RuntimeError):  # Somebody's executor may end it when the loop is closed already.
+            self._loop.call_soon_threadsafe(self._landed, place, flight, done)
 
     def _form(self, task: _Task, place: _Place) -> bytes:
         """Return a job as it travels to a slot."""
@@ -409,7 +415,8 @@ class Crew:
         parcel = Parcel(self._store, held)
         if task.brings == _SINCE and here:
             assert lodging is not None
-            return job.calls(lodging.calls, self._number(task), parcel)
+            with suppress(Unsendable):  # of a program that it had in between
+                return job.calls(lodging.calls, self._number(task), parcel)
         if task.state is None:
             assert task.record is not None
             task.state = freeze(task.record)
@@ -441,7 +448,10 @@ class Crew:
                 flight.doomed.cancel()
             self._watch(place)
             for task, outcome in zip(flight.tasks, outcomes, strict=True):
-                self._land(task, outcome, place)
+                try:
+                    self._land(task, outcome, place)
+                except Exception as error:
+                    self._fail(task, error)
         self.send()
         self._ring()
 
@@ -472,12 +482,7 @@ class Crew:
         if place is not None and kept and lodging is not None and lodging.there():
             lodging.calls = []
             record.lodging = lodging
-        try:
-            ended = self._ended(task, read)
-        except Exception as error:
-            self._fail(task, error)
-        else:
-            self._arrived.append((record, ended))
+        self._arrived.append((record, self._ended(task, read)))
 
     def _ended(self, task: _Task, outcome: job.Frame) -> Ended:
         kind, used, ran, turns, begin_ns, end_ns, *rest = outcome.head

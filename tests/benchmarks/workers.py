@@ -175,9 +175,7 @@ def efficiency(place: Path, quick: bool) -> None:
         figures = in_turns(
             {
                 "sequential": sequential,
-                "two bare processes": timed(
-                    lambda: [one.result() for one in [executor.submit(spin_often, *h) for h in halves]]
-                ),
+                "two bare processes": timed(lambda: both(executor, count, rounds)),  # noqa: B023
                 "ProcessPoolExecutor": timed(lambda: list(executor.map(spin, [rounds] * count))),  # noqa: B023
                 "workers": lambda: machine.advance(do="spin", count=count, rounds=rounds, placement="worker"),  # noqa: B023
                 "auto": lambda: machine.advance(do="spin", count=count, rounds=rounds, placement="auto"),  # noqa: B023

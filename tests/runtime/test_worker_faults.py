@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from worker_programs import Everything
 
 import actors
 import runtime
-from actors import BlockFailed, HostFault, TrapKind
+from actors import BlockFailed, HostFault, StoreDamaged, TrapKind
 from runtime.chain import Block
 from runtime.workers import crew as crews
 from runtime.workers.job import Elsewhere
@@ -129,6 +131,19 @@ async def test_an_exception_that_cannot_be_pickled_is_a_trap_and_its_traceback_a
         behind = caught.value.__cause__
         assert isinstance(behind, actors.ChildFailed) and isinstance(behind.__cause__, Elsewhere)
         assert "raise Odd(1, GUARD)" in str(behind.__cause__) and "worker_programs.py" in str(behind.__cause__)
+
+
+async def test_a_damaged_store_is_told_and_not_taken_for_a_trap(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    async with runtime.Runtime(Everything, workers=2, store=path) as rt:
+        await rt.advance({"do": "fill", "count": 2_000})
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM nodes WHERE length(record) > 100 AND number % 3 = 0")
+    async with runtime.Runtime(Everything, workers=2, store=path) as rt:
+        head = rt.head
+        with pytest.raises(StoreDamaged, match="there is no node"):
+            await rt.advance({"do": "touch", "keys": list(range(0, 2_000, 7))})
+        assert rt.head == head
 
 
 async def test_a_dropped_child_frees_its_worker_at_once() -> None:
