@@ -43,7 +43,7 @@ from runtime.workers.parcel import Parcel, Received
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from actors.cells import NodeSource
+    from actors.cells import ManySource
     from actors.keys import Path
     from actors.memory import Slot
     from runtime.workers.parcel import Top
@@ -128,7 +128,7 @@ def calls(puts: Sequence[Put], number_of: Callable[[type[Any]], int], parcel: Pa
     return frame((CALLS, tuple(heads)), parcel, data)
 
 
-def read_calls(job: Frame, name: Any, programs: Callable[[int], type[Any]], store: NodeSource) -> list[Put]:
+def read_calls(job: Frame, name: Any, programs: Callable[[int], type[Any]], store: ManySource) -> list[Put]:
     """Return the PUTs of a job."""
     received = Received(job.records, store)
     data = iter(job.data)

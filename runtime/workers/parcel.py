@@ -26,9 +26,9 @@ from actors.records import decode_whole, load, references, whole_record
 from actors.tree import EMPTY, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from actors.cells import NodeSource
+    from actors.cells import ManySource, NodeSource
 
 #: Numbers from here on are a parcel's; no store comes so far.
 LOCAL: Final = 1 << 47
@@ -168,9 +168,15 @@ class Received:
 
     place = "what the driver sent"
 
-    def __init__(self, records: Mapping[int, bytes], store: NodeSource) -> None:
+    def __init__(self, records: Mapping[int, bytes], store: ManySource) -> None:
         self._records = records
         self._store = store
+
+    def read_nodes(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return many records, by number, of those that there are."""
+        found = self._store.read_nodes([number for number in numbers if number < LOCAL])
+        found.update({number: self.read_node(number) for number in numbers if number in self._records})
+        return found
 
     def read_node(self, number: int) -> bytes:
         """Return a record."""

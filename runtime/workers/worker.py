@@ -43,6 +43,8 @@ from runtime.workers.frames import join, split
 from runtime.workers.parcel import LOCAL, Parcel, Received
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from actors.process import Process
     from runtime.workers.job import Frame
 
@@ -153,17 +155,29 @@ class Workshop:
         """Where nodes come from, for people."""
         return self._path or "memory"
 
+    def _opened(self) -> SqliteStore | None:
+        if self._reader is None and self._path is not None:
+            self._reader = reader = SqliteStore(self._path, writer=False)
+            weakref.finalize(self, reader.close)
+        return self._reader
+
     def read_node(self, number: int) -> bytes:
         """Return a stored record."""
         record = self._sent.get(number)
         if record is not None:
             return record
-        if self._path is None:
+        reader = self._opened()
+        if reader is None:
             raise StoreDamaged(f"node {number} was not sent")
-        if self._reader is None:
-            self._reader = reader = SqliteStore(self._path, writer=False)
-            weakref.finalize(self, reader.close)
-        return self._reader.read_node(number)
+        return reader.read_node(number)
+
+    def read_nodes(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return many stored records, by number, of those that there are."""
+        found = {number: self._sent[number] for number in numbers if number in self._sent}
+        reader = self._opened()
+        if reader is not None:
+            found.update(reader.read_nodes([number for number in numbers if number not in found]))
+        return found
 
     def learn(self, number: int, pickled: bytes) -> None:
         """Load a program."""

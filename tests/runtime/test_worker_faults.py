@@ -244,7 +244,7 @@ async def test_a_soak_with_kills_holds_memory_handles_and_processes_bounded(tmp_
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     inputs: list[Any] = [{"do": "fill", "count": 2_000}]
-    for i in range(1_500):
+    for i in range(6_000):
         inputs += [{"do": "touch", "keys": [i % 1_999, (7 * i) % 1_999]}, {"do": "squares", "xs": [i % 50, 3, 4]}]
         inputs += [{"do": "count", "x": i}, {"do": "merge"}] if i % 50 == 0 else []
     seen = []
