@@ -15,9 +15,12 @@ import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import actors
+import runtime
 from runtime.workers.parcel import Held
 from runtime.workers.worker import begin, work
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 _PRELOADED: Final = "runtime.workers.worker"
+_PACKAGES: Final = (actors, runtime)
 
 
 class Slot(Protocol):
@@ -59,8 +63,19 @@ def context() -> BaseContext:
     if "forkserver" not in methods:
         return multiprocessing.get_context("spawn")
     chosen = multiprocessing.get_context("forkserver")
-    chosen.set_forkserver_preload([_PRELOADED])
+    # The fork server is what imports first, for all workers; but it looks in the working directory before all else.
+    if not any(_is_another(Path.cwd() / path, package) for package in _PACKAGES for path in _paths(package)):
+        chosen.set_forkserver_preload([_PRELOADED])
     return chosen
+
+
+def _paths(package: ModuleType) -> tuple[str, str]:
+    return package.__name__, f"{package.__name__}.py"
+
+
+def _is_another(path: Path, package: ModuleType) -> bool:
+    """Tell whether there is a module at a path that goes by the name of a package, and is not that."""
+    return path.exists() and path.resolve() != Path(package.__path__[0]).resolve()
 
 
 @contextmanager

@@ -198,6 +198,32 @@ runtime.run(main)
     assert lines[:2] == lines[2:] and lines[0].startswith("42 ")
 
 
+def test_another_package_of_that_name_in_the_working_directory_is_not_what_workers_import(tmp_path: Path) -> None:
+    script = tmp_path / "scripts" / "mine.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import runtime\nfrom worker_programs import Everything\n"
+        "async def main():\n"
+        "    async with runtime.Runtime(Everything, workers=1) as rt:\n"
+        "        print((await rt.advance({'do': 'squares', 'xs': [3, 4]})).data)\n"
+        "runtime.run(main)\n"
+    )
+    for name in ("runtime", "actors"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('not this one')\n")
+    paths = os.pathsep.join([str(Path(actors.__file__).parent.parent), str(Path(__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "25\n"), done.stderr
+
+
 async def test_what_ran_on_a_branch_that_was_left_is_not_run_again(tmp_path: Path) -> None:
     with thread_slots():
         runs: list[Any] = []
