@@ -279,9 +279,10 @@ class Crew:
         if known is not None:
             self._land(task, known, None)
             return
-        flying = self._out.get(task.start)
-        if flying is not None and flying.record is None:
-            flying.record = task.record
+        same = self._out.get(task.start)
+        if same is not None:
+            # Whoever had that path is no more, and left this behind.
+            same.record, same.dropped = task.record, False
             return
         self._out[task.start] = task
         self._wait(task)

@@ -55,6 +55,7 @@ HISTORY: list[dict[str, Any]] = [
     {"do": "fail_the_block"},
     {"do": "return_a_lock"},
     {"do": "point"},
+    {"do": "begin_again"},
     *[{"do": "count", "x": x} for x in range(5)],
     {"do": "fill", "count": 300},
     {"do": "touch", "keys": [1, 2, 250]},

@@ -48,6 +48,12 @@ class Square(Worker):
         self.heap["y"] = self.heap["x"] ** 2
 
 
+class Slow(Square):
+    async def run(self) -> None:
+        time.sleep(0.02)  # noqa: ASYNC251
+        await super().run()
+
+
 class Counting(Worker):
     """Goes on in the middle, again and again."""
 
@@ -251,6 +257,14 @@ class Everything(Root):
         for name in ("a", "b"):
             await self.drop(name)
         return await self.attempt("q", Square, "y", x=5)
+
+    async def do_begin_again(self) -> Any:
+        for _ in range(3):
+            await self.put("x", {"x": 4}, program=Slow, start=True)
+            await self.put("y", {"x": 5}, program=Square, start=True)
+            await self.get("y", "y")
+            await self.drop("x")
+        return await self.attempt("x", Slow, "y", x=4)
 
     async def do_spin(self) -> Any:
         await self.put("spin", program=Spinning, start=True)
