@@ -19,12 +19,15 @@ import worker_programs
 from pyrsistent import pvector
 from slots import thread_slots
 from test_worker_model import workers_of
-from worker_programs import Everything
+from worker_programs import Auto, Everything
 
 import actors
 import runtime
 from actors import BlockFailed, InputError
+from actors.memory import Memory
+from runtime.record import Record
 from runtime.workers import worker
+from runtime.workers.placement import Costs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -272,13 +275,36 @@ async def test_a_child_runs_ahead_while_the_root_waits_for_its_next_block() -> N
             assert (await rt.advance({"do": "end", "names": ["p", "q"]})).data == pvector([9, 9])
 
 
-async def test_cheap_programs_stay_on_the_loop_and_costly_ones_do_not() -> None:
-    async with runtime.Runtime(Everything, workers=2) as rt:
-        elsewhere, here = (await rt.advance({"do": "auto", "seconds": 0.0, "count": 20})).data
-        assert here >= 15 and elsewhere == 1
-        elsewhere, here = (await rt.advance({"do": "auto", "seconds": 0.05, "count": 80})).data
-        # One in 64 is tried on a worker again, and from then on it is known that they are costly.
-        assert elsewhere >= 1 and here < 80
+async def test_where_an_automatic_child_runs_makes_no_difference() -> None:
+    await same([{"do": "auto", "count": 30}] * 3)
+
+
+def test_cheap_programs_stay_on_the_loop_and_are_tried_again_now_and_then() -> None:
+    """Costs in seconds, and a clock, that are told."""
+    clock = iter([100.0, 100.05, 100.09, 100.11, 100.12])
+    record = Record(None, "", Memory())
+    record.program, costs = Auto, Costs()
+    with patch("runtime.workers.placement.monotonic", lambda: next(clock)):
+        assert costs.on_worker(record, 0), "unknown"
+        costs.saw(Auto, 0.000_05)
+        assert [costs.on_worker(record, 0) for _ in range(5)] == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waiting", "elsewhere"),
+    [(0.001, 0, False), (0.001, 100, True), (0.01, 0, True), (0.000_02, 100, False)],
+)
+def test_what_an_activation_takes_decides_and_whether_others_are_about_to_begin(
+    seconds: float, waiting: int, elsewhere: bool
+) -> None:
+    record = Record(None, "", Memory())
+    record.program, costs = Auto, Costs()
+    costs.saw(Auto, seconds)
+    assert costs.on_worker(record, waiting) is elsewhere
+    record.placement = "loop"
+    assert not costs.on_worker(record, waiting)
+    record.placement = "worker"
+    assert costs.on_worker(record, waiting)
 
 
 async def test_a_wrong_number_of_workers_is_refused() -> None:
