@@ -35,7 +35,7 @@ from actors.errors import KernelBug, ReplayDiverged
 from actors.memory import Formed, form_of
 from actors.region import View
 from actors.values import ABSENT, decode, encode
-from runtime.workers.frames import join, split
+from runtime.workers.frames import first, join, split
 from runtime.workers.parcel import Parcel, Received
 
 if TYPE_CHECKING:
@@ -86,6 +86,12 @@ def read_frame(form: bytes) -> Frame:
         return Frame(decode(head), {}, rest)
     count = len(numbers) // 8
     return Frame(decode(head), dict(zip(unpack(f"<{count}Q", numbers), rest, strict=False)), rest[count:])
+
+
+def read_head(form: bytes) -> tuple[Any, ...]:
+    """Return the head of a job or an outcome, and read no more of it."""
+    head: tuple[Any, ...] = decode(first(form))
+    return head
 
 
 # --- jobs ----------------------------------------------------------------------------------------------------------
