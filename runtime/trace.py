@@ -158,44 +158,6 @@ class Trace:
                 file.close()
 
 
-class Lanes:
-    """Tracks of one name, side by side: as many as there are spans at one time.
-
-    Args:
-        trace: where.
-        group: in which group.
-        name: what they are.
-    """
-
-    def __init__(self, trace: Trace, group: int, name: str) -> None:
-        self._trace = trace
-        self._group = group
-        self._name = name
-        self._lanes: list[tuple[Track, int]] = []
-        self.take(0, 0)
-
-    def take(self, begin: int, end: int) -> Track:
-        """Return a track on which nothing lies behind `begin`; it is taken up to `end`."""
-        for at, (track, taken) in enumerate(self._lanes):
-            if taken <= begin:
-                self._lanes[at] = (track, end)
-                return track
-        number = len(self._lanes)
-        track = self._trace.track(self._group, self._name if not number else f"{self._name}, beside {number}")
-        self._lanes.append((track, end))
-        return track
-
-    @property
-    def first(self) -> Track:
-        """The track that there always is."""
-        return self._lanes[0][0]
-
-    @property
-    def taken(self) -> int:
-        """Up to when the first track is taken."""
-        return self._lanes[0][1]
-
-
 def _opened(path: str | os.PathLike[str]) -> TextIO:
     place = os.fspath(path)
     try:

@@ -210,8 +210,7 @@ class Crew:
             raise self._errors.pop()
         arrived, self._arrived = self._arrived, []
         if self._tracks is not None:
-            for record, _ in arrived:
-                self._tracks.over(record)
+            self._tracks.waits.end([record for record, _ in arrived])
         return arrived
 
     def in_flight(self) -> list[InFlight]:
@@ -236,7 +235,7 @@ class Crew:
         """Let go of the kernel: its processes are to be no more. What is in flight may land, and is remembered."""
         self._kernel = None
         if self._tracks is not None:
-            self._tracks.forget()
+            self._tracks.waits.end()
         self._arrived.clear()
         self._errors.clear()
         self._waiting.clear()
@@ -320,7 +319,7 @@ class Crew:
         if self._resting or kernel is None:
             return
         if self._tracks is not None:
-            self._tracks.out(self._out.values())
+            self._tracks.waits.look(self._out.values())
         if kernel.orphans:
             self._let_go(kernel)
         for place in self._places:
@@ -345,8 +344,6 @@ class Crew:
         for place in self._places:
             if place.flights and any(task.record is None for task in place.flights[0].tasks):
                 self._doom(place, place.flights[0])
-        if self._tracks is not None:
-            self._tracks.gone()
 
     def _doom(self, place: _Place, flight: _Flight) -> None:
         if flight.doomed is None:

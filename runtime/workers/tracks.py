@@ -5,29 +5,34 @@ host's monotonic one, which is the same for all its processes. Its way there and
 of one worker are under way at once. Batches that overlap all the same (in an executor that somebody handed in, several
 are at work at once) lie side by side.
 
-A wait is seen between two turns of the loop: one that begins and ends within a turn is none.
+A wait is seen between two turns of the loop: one that begins and ends within a turn is none. To see them, all that is out
+is looked at; where that is much, not after every turn, and what began since the last look begins with the next.
 """
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from actors.keys import path_text
 from actors.trap import TrapKind
 from runtime.programs import identity
-from runtime.trace import LOCKSTEP, WORKERS, Lanes
+from runtime.trace import LOCKSTEP, WORKERS
 from runtime.workers import job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from actors.keys import Path
     from actors.process import Process
     from runtime.record import Record
-    from runtime.trace import Trace
+    from runtime.trace import Trace, Track
 
 #: How many paths of what was lost are named.
 _NAMED_MAX: Final = 8
+#: So many may be out and be looked at after every turn; where they are more, looking has this share of the time.
+_OUT_MAX: Final = 1_000
+_LOOKING: Final = 0.1
 
 
 class InFlight(NamedTuple):
@@ -60,6 +65,82 @@ class Flight(Protocol):
         ...
 
 
+class Lanes:
+    """The tracks of a slot: one, and more where batches overlap.
+
+    Args:
+        trace: where.
+        name: what they are.
+    """
+
+    def __init__(self, trace: Trace, name: str) -> None:
+        self._trace = trace
+        self._name = name
+        #: The track that there always is.
+        self.first = trace.track(WORKERS, name)
+        self._lanes = [(self.first, 0)]
+
+    def take(self, begin: int, end: int) -> Track:
+        """Return a track on which nothing lies behind `begin`; it is taken up to `end`."""
+        for at, (track, taken) in enumerate(self._lanes):
+            if taken <= begin:
+                self._lanes[at] = (track, end)
+                return track
+        track = self._trace.track(WORKERS, f"{self._name}, beside {len(self._lanes)}")
+        self._lanes.append((track, end))
+        return track
+
+    @property
+    def taken(self) -> int:
+        """Up to when the first track is taken."""
+        return self._lanes[0][1]
+
+
+class Waits:
+    """The tracks of waits: as many as there are waits at one time.
+
+    Args:
+        trace: where.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._tracks = [trace.track(LOCKSTEP, "waits")]
+        self._free = [0]
+        #: The processes for which their parents wait: since when, and on which track.
+        self._since: dict[Record, tuple[int, int]] = {}
+        self._next_look = 0
+
+    def look(self, tasks: Collection[Task]) -> None:
+        """Note for which of the processes that are out their parents wait, and for which nobody does any more."""
+        begin = self._trace.now()
+        if len(tasks) > _OUT_MAX and begin < self._next_look:
+            return
+        self.end([record for record in self._since if not record.alive()])
+        now = self._trace.now()
+        for task in tasks:
+            record = task.record
+            if record is not None and record.awaited and record not in self._since:
+                self._since[record] = (now, heappop(self._free) if self._free else self._new())
+        end = self._trace.now()
+        self._next_look = end + round((end - begin) / _LOOKING)
+
+    def _new(self) -> int:
+        number = len(self._tracks)
+        self._tracks.append(self._trace.track(LOCKSTEP, f"waits, beside {number}"))
+        return number
+
+    def end(self, records: Collection[Record] | None = None) -> None:
+        """Tell of waits that are over: for these processes, if they were waited for; for all, if none are given."""
+        for record in list(self._since) if records is None else records:
+            since = self._since.pop(record, None)
+            if since is not None:
+                begin, number = since
+                name = f"{path_text(record.path[:-1])} waits for {path_text(record.path)}"
+                self._trace.span(self._tracks[number], name, begin, self._trace.now())
+                heappush(self._free, number)
+
+
 class Tracks:
     """The tracks of a crew.
 
@@ -70,16 +151,12 @@ class Tracks:
 
     def __init__(self, trace: Trace, slots: int) -> None:
         self._trace = trace
-        self._slots = [Lanes(trace, WORKERS, f"worker {number}") for number in range(slots)]
-        self._waits = Lanes(trace, LOCKSTEP, "waits")
-        #: The processes for which their parents wait, and since when.
-        self._since: dict[Record, int] = {}
+        self._slots = [Lanes(trace, f"worker {number}") for number in range(slots)]
+        self.waits = Waits(trace)
 
     def now(self) -> int:
         """Return the time."""
         return self._trace.now()
-
-    # --- batches ---
 
     def sent(self, slot: int, flight: Flight, begin: int) -> None:
         """Tell that a batch was made, from `begin` on, and sent."""
@@ -134,34 +211,6 @@ class Tracks:
     def known(self, path: Path) -> None:
         """Tell that what becomes of an activation was known already."""
         self._trace.instant(self._trace.loop, "known already", path=path_text(path))
-
-    # --- waits ---
-
-    def out(self, tasks: Iterable[Task]) -> None:
-        """Note for which of the processes that are out their parents wait."""
-        now = self._trace.now()
-        for task in tasks:
-            record = task.record
-            if record is not None and record.awaited:
-                self._since.setdefault(record, now)
-
-    def over(self, record: Record) -> None:
-        """Tell that a process is back; its parent goes on, if it waited."""
-        begin = self._since.pop(record, None)
-        if begin is not None:
-            end = self._trace.now()
-            waiting, path = path_text(record.path[:-1]), path_text(record.path)
-            self._trace.span(self._waits.take(begin, end), f"{waiting} waits for {path}", begin, end)
-
-    def gone(self) -> None:
-        """Tell that nobody waits any more for what is no more."""
-        for record in [record for record in self._since if not record.alive()]:
-            self.over(record)
-
-    def forget(self) -> None:
-        """Tell that nobody waits any more."""
-        for record in list(self._since):
-            self.over(record)
 
 
 def _trap(head: tuple[Any, ...]) -> str:

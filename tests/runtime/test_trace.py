@@ -191,6 +191,19 @@ async def test_waits_are_told_with_who_waited_for_whom_and_those_at_once_lie_sid
     assert all(lies_in(wait, block) for wait in waits.values())
 
 
+async def test_where_much_is_out_waits_are_looked_for_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.workers.tracks._OUT_MAX", 0)
+    await made(tmp_path / "trace.json", *INPUTS, workers=2)
+    names = [wait["name"] for wait in Trace(tmp_path / "trace.json").on("waits")]
+    assert len(names) <= 3 * 32
+    assert set(names) <= {f"/ waits for /{x}" for x in range(130)} | {
+        "/middle waits for /middle/leaf",
+        "/other waits for /other/leaf",
+    }
+
+
 async def test_in_an_executor_batches_that_overlap_lie_side_by_side(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     with ThreadPoolExecutor(4) as executor:
