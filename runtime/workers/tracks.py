@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _NAMED_MAX: Final = 8
 #: So many may be out and be looked at after every turn; where they are more, looking has this share of the time.
 _OUT_MAX: Final = 1_000
+#: So many waits at one time are told; no viewer shows tens of thousands of tracks.
+_WAITS_MAX: Final = 256
 _LOOKING: Final = 0.1
 
 
@@ -97,7 +99,7 @@ class Lanes:
 
 
 class Waits:
-    """The tracks of waits: as many as there are waits at one time.
+    """The tracks of waits: as many as there are waits at one time, and `_WAITS_MAX` at most.
 
     Args:
         trace: where.
@@ -107,9 +109,11 @@ class Waits:
         self._trace = trace
         self._tracks = [trace.track(LOCKSTEP, "waits")]
         self._free = [0]
-        #: The processes for which their parents wait: since when, and on which track.
-        self._since: dict[Record, tuple[int, int]] = {}
+        #: The processes for which their parents wait: since when, and on which track, where there was one.
+        self._since: dict[Record, tuple[int, int | None]] = {}
         self._next_look = 0
+        #: Whether there were more at one time than are told.
+        self._too_many = False
 
     def look(self, tasks: Collection[Task]) -> None:
         """Note for which of the processes that are out their parents wait, and for which nobody does any more."""
@@ -125,17 +129,21 @@ class Waits:
         end = self._trace.now()
         self._next_look = end + round((end - begin) / _LOOKING)
 
-    def _new(self) -> int:
+    def _new(self) -> int | None:
         number = len(self._tracks)
+        if number == _WAITS_MAX:
+            if not self._too_many:
+                self._trace.instant(self._trace.loop, "more wait than are told", told=_WAITS_MAX)
+            self._too_many = True
+            return None
         self._tracks.append(self._trace.track(LOCKSTEP, f"waits, beside {number}"))
         return number
 
     def end(self, records: Collection[Record] | None = None) -> None:
         """Tell of waits that are over: for these processes, if they were waited for; for all, if none are given."""
         for record in list(self._since) if records is None else records:
-            since = self._since.pop(record, None)
-            if since is not None:
-                begin, number = since
+            begin, number = self._since.pop(record, (0, None))
+            if number is not None:
                 name = f"{path_text(record.path[:-1])} waits for {path_text(record.path)}"
                 self._trace.span(self._tracks[number], name, begin, self._trace.now())
                 heappush(self._free, number)

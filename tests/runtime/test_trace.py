@@ -191,6 +191,15 @@ async def test_waits_are_told_with_who_waited_for_whom_and_those_at_once_lie_sid
     assert all(lies_in(wait, block) for wait in waits.values())
 
 
+async def test_no_more_waits_are_told_than_there_are_tracks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.workers.tracks._WAITS_MAX", 1)
+    await made(tmp_path / "trace.json", {"numbers": []}, {"numbers": []}, workers=1)
+    trace = Trace(tmp_path / "trace.json")
+    assert len(trace.on("waits")) == 2
+    assert {trace.track(wait) for wait in trace.on("waits")} == {"waits"}
+    assert [event["args"] for event in trace.on("loop", "more wait")] == [{"told": 1}]
+
+
 async def test_where_much_is_out_waits_are_looked_for_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
