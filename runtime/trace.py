@@ -4,10 +4,12 @@ The format is the Trace Event Format, an array of events. A span (`"ph": "X"`) h
 microseconds; an instant (`"i"`) marks a point; names of tracks are events too (`"M"`). A track is a thread (`tid`) of a
 group, which is a process (`pid`) to those who show it; neither is one of the host's:
 
-    lockstep   loop       blocks; in them: steps, waits for workers, what is sent, landed, taken in, the state's tree
+    lockstep   loop       blocks; in them: steps, waits for workers, what is sent, landed, taken in, the state's tree;
+                          instants: activations whose outcome was known already, host faults
                commits    what the thread that commits does
                waits      a process that waits for a child on a worker; those at one time lie on tracks side by side
-    workers    worker i   batches; in them: activations, as the worker's own clock saw them
+    workers    worker i   batches; in them: activations, as the worker's own clock saw them; batches that were lost;
+                          instants: deaths and replacements
 
 Spans of one track lie in one another or apart. What is on the loop and was not sent to a worker has no spans of its own,
 for a clock is not read between two effects: it is in the steps.

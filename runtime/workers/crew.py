@@ -567,7 +567,7 @@ class Crew:
         if place.watch is not None:
             place.watch.cancel()
             place.watch = None
-        if place.flights:
+        if place.flights and place.flights[0].since is None:
             place.flights[0].since = time.monotonic_ns()
         if place.flights and self._watchdog_s is not None:
             flight = place.flights[0]
