@@ -90,6 +90,7 @@ class Runtime:
 
     Raises:
         ProgramError: `root` is no root program.
+        InputError: what was given for one of these is none of them; the trace cannot be written, when it is entered.
         StoreError: of one kind or another, when it is entered.
     """
 

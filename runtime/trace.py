@@ -14,8 +14,8 @@ group, which is a process (`pid`) to those who show it; neither is one of the ho
 Spans of one track lie in one another or apart. What is on the loop and was not sent to a worker has no spans of its own,
 for a clock is not read between two effects: it is in the steps.
 
-Events are written as they come, and nothing is kept. A trace that was cut off opens as well: the format does not ask for
-the closing bracket. Where it cannot be written any further, it ends there, and the run goes on.
+Events are written as they come, whole ones at a time, and nothing is kept. A trace that was cut off opens as well: the
+format does not ask for the closing bracket. Where it cannot be written any further, it ends there, and the run goes on.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ LOCKSTEP: Final = 1
 WORKERS: Final = 2
 _GROUPS: Final = {LOCKSTEP: "lockstep", WORKERS: "workers"}
 
-_BUFFER_BYTES: Final = 1 << 16
+#: What is written goes to the file in whole events, about so much at once; the buffer must not overflow before.
+_FLUSH_BYTES: Final = 1 << 16
+_BUFFER_BYTES: Final = 1 << 20
 #: How every trace begins: a file that does not is somebody's, and is not written over.
 _BEGIN: Final = '[\n{"name":"process_name","ph":"M","pid":1,'
 _ROOT_DIGITS: Final = 10
@@ -70,6 +72,7 @@ class Trace:
         self._origin = self._last = time.monotonic_ns()
         self._tids = count(1)
         self._separator = "[\n"
+        self._unflushed = 0
         for pid, name in _GROUPS.items():
             self._describe("process", pid, 0, name, pid)
         self.loop = self.track(LOCKSTEP, "loop")
@@ -127,7 +130,7 @@ class Trace:
         told = {"number": number, "state_root": root, "gas_used": block.gas_used, "faults": len(block.faults)}
         self.span(self.loop, f"block {number}", begin, self.now(), **told)
         # Whoever is killed leaves a trace of all blocks that were made.
-        self._do(lambda file: file.flush())
+        self._flush()
         return block
 
     def close(self) -> None:
@@ -147,6 +150,13 @@ class Trace:
         text = self._separator + json.dumps(event, separators=(",", ":"), allow_nan=False)
         self._do(lambda file: file.write(text))
         self._separator = ",\n"
+        self._unflushed += len(text)
+        if self._unflushed >= _FLUSH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._do(lambda file: file.flush())
+        self._unflushed = 0
 
     def _do(self, what: Callable[[TextIO], object]) -> None:
         if self._file is None:

@@ -17,6 +17,7 @@ import pytest
 from actors import InputError, Process, Root
 from actors.errors import BlockFailed, StoreError
 from runtime import MemoryStore, Runtime
+from runtime import trace as trace_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -483,11 +484,23 @@ async def test_a_commit_that_fails_leaves_a_block_that_was_not_made(tmp_path: Pa
     assert [commit["args"]["blocks"] for commit in trace.on("commits")] == [[1]]
 
 
-def test_no_two_times_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import runtime.trace
+def test_a_trace_is_cut_off_between_events_alone(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    trace = trace_module.Trace(path)
+    seen = set()
+    for n in range(3_000):
+        trace.instant(trace.loop, f"event {n}", long="x" * (n % 700))
+        if path.stat().st_size not in seen:
+            seen.add(path.stat().st_size)
+            json.loads(path.read_text() + "]" if path.stat().st_size else "[]")
+    trace.close()
+    assert len(seen) > 10
+    assert len(Trace(path).on("loop")) == 3_000
 
+
+def test_no_two_times_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.trace.time.monotonic_ns", lambda: 5)
-    trace = runtime.trace.Trace(tmp_path / "trace.json")
+    trace = trace_module.Trace(tmp_path / "trace.json")
     with trace.during("outer"), trace.during("inner"):
         pass
     trace.close()
