@@ -16,6 +16,7 @@ import dataclasses
 import gc
 import inspect
 import logging
+import math
 import os
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, TypeVar
@@ -40,10 +41,11 @@ from runtime.programs import code_digest, identity
 from runtime.prune import Pruned, Pruner, due
 from runtime.stepper import Stepper
 from runtime.store import MemoryStore, SqliteStore, Store
+from runtime.trace import Trace
 from runtime.transfer import Transferred, export_block
 from runtime.verify import verify_block
 from runtime.view import ProcessView
-from runtime.workers import Crew
+from runtime.workers import Crew, InFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -79,6 +81,8 @@ class Runtime:
             executor. It is not shut down.
         watchdog_s: how many seconds of the clock an activation may take on a worker before that is taken to be stuck,
             and is replaced. None: as long as it takes.
+        trace: the path of a file that is written meanwhile: what ran, where and when, for Perfetto or chrome://tracing
+            (see runtime.trace). A file that is there and is no trace is refused.
         keep: keep about so many of the last blocks, at least as many: older ones, and what only they held, are dropped
             bit by bit as blocks are made, so that the store stops growing. None: all are kept. See `prune`.
         order: in which order effects of different processes are performed; for tests. It never changes a result.
@@ -86,6 +90,7 @@ class Runtime:
 
     Raises:
         ProgramError: `root` is no root program.
+        InputError: what was given for one of these is none of them; the trace cannot be written, when it is entered.
         StoreError: of one kind or another, when it is entered.
     """
 
@@ -98,6 +103,7 @@ class Runtime:
         workers: int | None = None,
         executor: Executor | None = None,
         watchdog_s: float | None = None,
+        trace: str | os.PathLike[str] | None = None,
         keep: int | None = None,
         order: Order | None = None,
         forget: bool = False,
@@ -111,9 +117,9 @@ class Runtime:
         self._keep = keep
         self._workers = _check_workers(workers)
         self._executor = executor
-        if watchdog_s is not None and not (type(watchdog_s) in (int, float) and watchdog_s > 0):
-            raise InputError(f"watchdog_s is {watchdog_s!r}; it is a number of seconds over 0, or None for no watchdog")
-        self._watchdog_s = watchdog_s
+        self._watchdog_s = _check_watchdog(watchdog_s)
+        self._trace_at = trace
+        self._trace: Trace | None = None
         self._crew: Crew | None = None
         self._order = order
         self._forget = forget
@@ -136,6 +142,16 @@ class Runtime:
         """Open the store; write the genesis into a new one."""
         if self._history is not None:
             raise InputError("this Runtime is open already; make another one for another store")
+        if self._trace_at is not None:
+            self._trace = Trace(self._trace_at)
+        try:
+            self._open()
+        except BaseException:
+            self._end_trace()
+            raise
+        return self
+
+    def _open(self) -> None:
         store = self._where
         if store is None:
             store = MemoryStore()
@@ -147,12 +163,16 @@ class Runtime:
             store.close()
             raise
         self._store = store
-        self._writer = Writer(store)
+        self._writer = Writer(store, self._trace)
         if self._workers:
-            self._crew = Crew(store, self._workers, self._executor, self._watchdog_s)
+            self._crew = Crew(store, self._workers, self._executor, self._watchdog_s, self._trace)
         self._turn = anyio.Lock()
         self._pruning = anyio.Lock()
-        return self
+
+    def _end_trace(self) -> None:
+        trace, self._trace = self._trace, None
+        if trace is not None:
+            trace.close()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -170,6 +190,7 @@ class Runtime:
                     self._store.close()
                 self._history = self._writer = self._store = self._pruner = self._swept = None
                 self._crew = None
+                self._end_trace()
 
     def _genesis_state(self) -> Tree:
         return Kernel.genesis(self._root, genesis_entries(self._genesis)).state()
@@ -233,7 +254,8 @@ class Runtime:
             history = self._opened()
             try:
                 await self._tidy(history)
-                return await self._make(history, form, Input(value, entries))
+                making = self._make(history, form, Input(value, entries))
+                return await (making if self._trace is None else self._trace.block(history.head.number + 1, making))
             except BaseException:
                 # Whatever the processes did since the head's state is not to be: they come back from there.
                 self._forget_processes()
@@ -281,11 +303,12 @@ class Runtime:
                 self._crew.serve(kernel)
         kernel = stepper.kernel
         kernel.handle(kernel.root, event)
-        await drive(stepper, self._crew)
+        await drive(stepper, self._crew, self._trace)
         if kernel.failed is not None:
             raise _block_failed(parent.number + 1, kernel)
         closed = kernel.closed
         assert closed is not None, "the agenda is empty, and the root has closed no block"
+        folding = None if self._trace is None else self._trace.now()
         state = kernel.state()
         data = form_of(closed.data)
         assert data is not None
@@ -301,6 +324,8 @@ class Runtime:
             commit = history.revert_of(block)
         else:
             commit = history.commit_of(block, state, nodes)
+        if self._trace is not None and folding is not None:
+            self._trace.span(self._trace.loop, "state", folding, self._trace.now(), nodes=len(nodes))
         if self._swept is not None:
             commit = dataclasses.replace(commit, dropped_nodes=self._swept.dropped_nodes, meta=self._swept.meta)
         cancelled = await self._writer.commit(commit)
@@ -325,6 +350,10 @@ class Runtime:
         self._forget_processes()
         if self._crew is not None:
             self._crew.forget_outcomes()
+
+    def in_flight(self) -> list[InFlight]:
+        """Return which activations were sent to workers and are not back: by path, slot, and since when; for people."""
+        return [] if self._crew is None else self._crew.in_flight()
 
     @property
     def head(self) -> Block:
@@ -520,6 +549,12 @@ def _check_workers(workers: object) -> int:
     if type(workers) is not int or workers < 0:
         raise InputError(f"workers is {workers!r}; it is how many there are, 0 to run everything on the loop")
     return workers
+
+
+def _check_watchdog(seconds: float | None) -> float | None:
+    if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < math.inf):
+        raise InputError(f"the watchdog is {seconds!r}; it is a number of seconds, more than 0")
+    return seconds
 
 
 def _block_failed(number: int, kernel: Kernel) -> BlockFailed:

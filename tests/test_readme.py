@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -50,6 +51,14 @@ def test_the_first_commands_run(first_program: Path) -> None:
         done = command(line, first_program.parent)
         assert done.returncode == 0, (line, done.stdout, done.stderr)
     assert len(done.stdout.splitlines()) == 4, "the genesis and three blocks"
+
+
+def test_the_command_that_traces_runs(first_program: Path) -> None:
+    (first_program.parent / "blocks.jsonl").write_text('{"xs": [1, 2, 3]}\n')
+    (line,) = next(block for block in SHELL if "--trace" in block).strip().splitlines()
+    done = command(line, first_program.parent)
+    assert done.returncode == 0, done.stderr
+    assert "block 1" in [event["name"] for event in json.loads((first_program.parent / "trace.json").read_text())]
 
 
 async def test_the_failing_child_is_retried() -> None:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections import deque
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -49,6 +50,7 @@ from runtime.workers.parcel import Held, Parcel, Taken
 from runtime.workers.placement import Costs
 from runtime.workers.programs import Programs, Unsendable
 from runtime.workers.slot import ProcessSlot, SharedSlot, context
+from runtime.workers.tracks import InFlight, Tracks
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from runtime.kernel import Kernel
     from runtime.record import Record
     from runtime.store.base import Store
+    from runtime.trace import Trace
     from runtime.workers.slot import Slot
 
 _log = logging.getLogger("lockstep.workers")
@@ -127,6 +130,10 @@ class _Flight:
         self.generation = generation
         #: Whether the worker is to be replaced where this does not land in time.
         self.doomed: asyncio.TimerHandle | None = None
+        #: How many bytes were sent and when, and since when the worker is at it (`time.monotonic_ns`).
+        self.size = 0
+        self.sent = time.monotonic_ns()
+        self.since: int | None = None
 
 
 class _Place:
@@ -148,9 +155,17 @@ class Crew:
         workers: how many slots.
         executor: where they are; None: processes of our own.
         watchdog_s: how long an activation may take, in seconds of the clock, before its worker is replaced.
+        trace: what is told of all this.
     """
 
-    def __init__(self, store: Store, workers: int, executor: Executor | None, watchdog_s: float | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        workers: int,
+        executor: Executor | None,
+        watchdog_s: float | None,
+        trace: Trace | None = None,
+    ) -> None:
         self._store = store
         self._shared = str(store.path) if isinstance(store, SqliteStore) else None
         self._token = os.urandom(16)
@@ -174,6 +189,7 @@ class Crew:
         self._numbers = count(1)
         self._losses = 0
         self._resting = False
+        self._tracks = None if trace is None else Tracks(trace, workers)
 
     # --- between it and the driver ---
 
@@ -203,7 +219,18 @@ class Crew:
         if self._errors:
             raise self._errors.pop()
         arrived, self._arrived = self._arrived, []
+        if self._tracks is not None:
+            self._tracks.waits.end([record for record, _ in arrived])
         return arrived
+
+    def in_flight(self) -> list[InFlight]:
+        """Return what was sent to workers and is not back, for people."""
+        return [
+            InFlight(task.path, number, flight.since)
+            for number, place in enumerate(self._places)
+            for flight in place.flights
+            for task in flight.tasks
+        ]
 
     def rest(self) -> None:
         """Send nothing more for now: a commit is being made, and what nodes refer to is not in the store yet."""
@@ -217,6 +244,8 @@ class Crew:
     def forget(self) -> None:
         """Let go of the kernel: its processes are to be no more. What is in flight may land, and is remembered."""
         self._kernel = None
+        if self._tracks is not None:
+            self._tracks.waits.end()
         self._arrived.clear()
         self._errors.clear()
         self._waiting.clear()
@@ -236,6 +265,8 @@ class Crew:
         """End all workers."""
         self.forget()
         for place in self._places:
+            if self._tracks is not None and place.flights:
+                self._tracks.lost(self._places.index(place), place.flights[0], "ended with the run")
             self._clear(place)
             place.slot.close()
 
@@ -277,6 +308,8 @@ class Crew:
     def _take(self, task: _Task) -> None:
         known = self._memo.get(task.start)
         if known is not None:
+            if self._tracks is not None:
+                self._tracks.known(task.path)
             self._land(task, known, None)
             return
         same = self._out.get(task.start)
@@ -298,6 +331,8 @@ class Crew:
         kernel = self._kernel
         if self._resting or kernel is None:
             return
+        if self._tracks is not None:
+            self._tracks.waits.look(self._out.values())
         if kernel.losses != self._losses:
             self._losses = kernel.losses
             self._let_go(kernel)
@@ -365,6 +400,7 @@ class Crew:
 
     def _submit(self, place: _Place, tasks: list[_Task]) -> None:
         slot = place.slot
+        begin = 0 if self._tracks is None else self._tracks.now()
         needed: set[int] = set()
         jobs: list[bytes] = []
         sent = []
@@ -388,14 +424,18 @@ class Crew:
         place.flights.append(flight)
         if len(place.flights) == 1:
             self._watch(place)
+        batch = join((common, *programs, *jobs))
+        flight.size = len(batch)
         try:
-            future = slot.submit(join((common, *programs, *jobs)))
+            future = slot.submit(batch)
         except (RuntimeError, OSError) as error:
             # The worker died while nothing was under way there.
             _log.info("a worker took no batch: %s", error)
             self._loop.call_soon(self._landed, place, flight, None)
             return
         future.add_done_callback(lambda done: self._call(place, flight, done))
+        if self._tracks is not None:
+            self._tracks.sent(self._places.index(place), flight, begin)
 
     def _call(self, place: _Place, flight: _Flight, done: Future[bytes]) -> None:
         """Have a batch that is done looked at on the loop; this is called in another thread."""
@@ -448,11 +488,14 @@ class Crew:
             if flight.doomed is not None:
                 flight.doomed.cancel()
             self._watch(place)
+            begin = 0 if self._tracks is None else self._tracks.now()
             for task, outcome in zip(flight.tasks, outcomes, strict=True):
                 try:
                     self._land(task, outcome, place)
                 except Exception as error:
                     self._fail(task, error)
+            if self._tracks is not None:
+                self._tracks.landed(self._places.index(place), flight, outcomes, begin)
         self.send()
         self._ring()
 
@@ -547,6 +590,8 @@ class Crew:
         if place.watch is not None:
             place.watch.cancel()
             place.watch = None
+        if place.flights and place.flights[0].since is None:
+            place.flights[0].since = time.monotonic_ns()
         if place.flights and self._watchdog_s is not None:
             flight = place.flights[0]
             seconds = self._watchdog_s * len(flight.tasks)
@@ -562,6 +607,8 @@ class Crew:
     def _replace(self, place: _Place, flight: _Flight) -> None:
         """Replace a worker that is at work on what nobody waits for any more."""
         if flight in place.flights and any(task.record is None for task in flight.tasks):
+            if self._tracks is not None:
+                self._tracks.lost(self._places.index(place), flight, "replaced: what it did is not wanted any more")
             for task in self._clear(place):
                 self._again(task)
             self.send()
@@ -581,6 +628,9 @@ class Crew:
 
     def _died(self, place: _Place, flight: _Flight, *, stuck: bool) -> None:
         suspects = place.flights[0].tasks if place.flights else []
+        if self._tracks is not None and place.flights:
+            why = "replaced: it was stuck" if stuck else "died"
+            self._tracks.lost(self._places.index(place), place.flights[0], why)
         for task in reversed(self._clear(place)):
             if task not in suspects:
                 self._again(task)
@@ -616,6 +666,8 @@ class Crew:
     def _give_up(self, record: Record, error: str, told: str) -> None:
         """Let a process trap with a host fault."""
         _log.error("host fault: %s", told)
+        if self._tracks is not None:
+            self._tracks.given_up(record.path, error)
         failure = job.Elsewhere(told)
         self._arrived.append((record, Ended(TrapKind.HOST_FAULT, error, failure, 0, _NONE, {}, None, {})))
 

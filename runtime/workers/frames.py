@@ -38,3 +38,10 @@ def split(frame: bytes) -> list[bytes]:
         parts.append(frame[at : at + size])
         at += size
     return parts
+
+
+def first(frame: bytes) -> bytes:
+    """Return the first part of a frame that has one, and was made here."""
+    (count,) = _COUNT.unpack_from(frame)
+    begin = _COUNT.size + _SIZE_BYTES * count
+    return frame[begin : begin + int.from_bytes(frame[_COUNT.size : _COUNT.size + _SIZE_BYTES], "little")]

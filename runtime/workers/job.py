@@ -37,7 +37,7 @@ from actors.errors import KernelBug, ReplayDiverged
 from actors.memory import Formed, form_of
 from actors.region import View
 from actors.values import ABSENT, decode, encode, encode_plain
-from runtime.workers.frames import join, split
+from runtime.workers.frames import first, join, split
 from runtime.workers.parcel import Parcel, Received
 
 if TYPE_CHECKING:
@@ -98,6 +98,12 @@ def read_frame(form: bytes) -> Frame:
     return Frame(decode(head), dict(zip(unpack(f"<{count}Q", numbers), rest, strict=False)), rest[count:])
 
 
+def read_head(form: bytes) -> tuple[Any, ...]:
+    """Return the head of a job or an outcome, and read no more of it."""
+    head: tuple[Any, ...] = decode(first(form))
+    return head
+
+
 # --- jobs ----------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +162,11 @@ class Past(NamedTuple):
     #: When it began and ended, by the host's monotonic clock, in nanoseconds.
     begin_ns: int
     end_ns: int
+
+
+def past_of(head: tuple[Any, ...]) -> Past:
+    """Return that from the head of an outcome."""
+    return Past(*head[1 : 1 + len(Past._fields)])
 
 
 def wrote(past: Past, writes: Mapping[bytes, Slot]) -> bytes:

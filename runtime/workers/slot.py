@@ -20,7 +20,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import actors
-import runtime
 from runtime.workers.parcel import Held
 from runtime.workers.worker import begin, work
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 _PRELOADED: Final = "runtime.workers.worker"
-_PACKAGES: Final = (actors, runtime)
+_PACKAGES: Final = {"actors": Path(actors.__file__).parent, "runtime": Path(__file__).parents[1]}
 
 
 class Slot(Protocol):
@@ -64,18 +63,15 @@ def context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     chosen = multiprocessing.get_context("forkserver")
     # The fork server is what imports first, for all workers; but it looks in the working directory before all else.
-    if not any(_is_another(Path.cwd() / path, package) for package in _PACKAGES for path in _paths(package)):
+    at = Path.cwd()
+    if not any(_is_another(at / path, place) for name, place in _PACKAGES.items() for path in (name, f"{name}.py")):
         chosen.set_forkserver_preload([_PRELOADED])
     return chosen
 
 
-def _paths(package: ModuleType) -> tuple[str, str]:
-    return package.__name__, f"{package.__name__}.py"
-
-
-def _is_another(path: Path, package: ModuleType) -> bool:
-    """Tell whether there is a module at a path that goes by the name of a package, and is not that."""
-    return path.exists() and path.resolve() != Path(package.__path__[0]).resolve()
+def _is_another(path: Path, place: Path) -> bool:
+    """Tell whether there is a module at a path that goes by the name of the package at `place`, and is not that."""
+    return path.exists() and path.resolve() != place.resolve()
 
 
 @contextmanager

@@ -314,7 +314,7 @@ async def test_a_wrong_number_of_workers_is_refused() -> None:
         ):
             runtime.Runtime(Everything, workers=wrong)  # type: ignore[arg-type]
     for wrong_seconds in (0, -1, "5"):
-        with pytest.raises(InputError, match=r"watchdog_s is .*; it is a number of seconds over 0"):
+        with pytest.raises(InputError, match=r"the watchdog is .*; it is a number of seconds, more than 0"):
             runtime.Runtime(Everything, watchdog_s=wrong_seconds)  # type: ignore[arg-type]
 
 
