@@ -28,41 +28,35 @@ import time
 from collections import deque
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from hashlib import sha256
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from actors.cells import from_cell
 from actors.errors import KernelBug
 from actors.keys import path_text
-from actors.limits import BUCKET_ENTRIES_MAX
 from actors.trap import TrapKind
 from actors.values import encode
 from runtime.kernel import Ended
 from runtime.programs import find, main_name
-from runtime.state import freeze
-from runtime.store import SqliteStore
 from runtime.workers import job
 from runtime.workers.frames import join, split
 from runtime.workers.memo import Memo
-from runtime.workers.parcel import Held, Parcel, Taken
+from runtime.workers.packer import Packer
+from runtime.workers.parcel import Taken
 from runtime.workers.placement import Costs
-from runtime.workers.programs import Programs, Unsendable
+from runtime.workers.programs import Unsendable
 from runtime.workers.slot import ProcessSlot, SharedSlot, context
+from runtime.workers.tasks import ALL, NUMBER_BYTES, STATE, Flight, Place
 from runtime.workers.tracks import InFlight, Tracks
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-    from actors.calls import Put
-    from actors.tree import Tree
     from runtime.kernel import Kernel
     from runtime.record import Record
     from runtime.store.base import Store
     from runtime.trace import Trace
-    from runtime.workers.slot import Slot
+    from runtime.workers.tasks import Task
 
 _log = logging.getLogger("lockstep.workers")
 
@@ -76,78 +70,8 @@ _BATCH_JOBS_MAX: Final = 256
 _LONG_S: Final = 0.02
 #: How long what was dropped may take to end by itself.
 _GRACE_S: Final = 0.02
-#: A process that is in a worker's memory, and of which more than so many written entries were not folded yet, is not
-#: folded to know where it begins: then nothing is remembered of what follows.
-_FOLDED_MAX: Final = 32
 #: A worker that has so much waiting for it gives some to one that has nothing.
 _BACKLOG_S: Final = 0.02
-#: How much of what it needs a job brings along: what was put since; its state, but for the store; all of it.
-_SINCE, _STATE, _ALL = range(3)
-_NUMBER_BYTES: Final = 8
-
-
-class _Lodging:
-    """Where a process is in a worker's memory, and what was put into it since."""
-
-    def __init__(self, place: _Place, number: int) -> None:
-        self.place = place
-        self.generation = place.slot.generation
-        self.number = number
-        self.calls: list[Put] = []
-
-    def there(self) -> bool:
-        return self.generation == self.place.slot.generation
-
-
-class _Task:
-    """An activation that is out."""
-
-    def __init__(self, record: Record, program: int, start: bytes) -> None:
-        #: The process; None: nobody waits for it any more.
-        self.record: Record | None = record
-        self.path = record.path
-        self.program = program
-        assert record.program is not None
-        self.cls = record.program
-        #: What the outcome follows from, as a digest; or a short number, where it is not remembered.
-        self.start = start
-        #: The whole job, where it is small; else the state in which it begins.
-        self.form: bytes | None = None
-        self.state: Tree | None = None
-        self.lodging: _Lodging | None = None
-        self.brings = _STATE
-        #: Programs that it needs beside its own.
-        self.others: set[int] = set()
-        #: Whether its process was dropped, so that its worker is to be freed.
-        self.dropped = False
-        #: Whether it is to travel alone, and what its workers died of when it did.
-        self.alone = False
-        self.deaths = self.stuck = 0
-
-
-class _Flight:
-    """A batch that is under way."""
-
-    def __init__(self, tasks: list[_Task], generation: int) -> None:
-        self.tasks = tasks
-        self.generation = generation
-        #: Whether the worker is to be replaced where this does not land in time.
-        self.doomed: asyncio.TimerHandle | None = None
-        #: How many bytes were sent and when, and since when the worker is at it (`time.monotonic_ns`).
-        self.size = 0
-        self.sent = time.monotonic_ns()
-        self.since: int | None = None
-
-
-class _Place:
-    """A slot with what is under way and waits there."""
-
-    def __init__(self, slot: Slot) -> None:
-        self.slot = slot
-        self.flights: deque[_Flight] = deque()
-        self.waiting: deque[_Task] = deque()
-        #: Rings when the batch at work takes too long.
-        self.watch: asyncio.TimerHandle | None = None
 
 
 class Crew:
@@ -170,26 +94,24 @@ class Crew:
         trace: Trace | None = None,
     ) -> None:
         self._store = store
-        self._shared = str(store.path) if isinstance(store, SqliteStore) else None
         self._token = os.urandom(16)
         self._watchdog_s = watchdog_s
         how = None if executor is not None else context()
         self._places = [
-            _Place(SharedSlot(executor) if executor is not None else ProcessSlot(how))  # type: ignore[arg-type]
+            Place(SharedSlot(executor) if executor is not None else ProcessSlot(how))  # type: ignore[arg-type]
             for _ in range(workers)
         ]
         self._loop = asyncio.get_running_loop()
         self._kernel: Kernel | None = None
-        self._waiting: deque[_Task] = deque()
+        self._waiting: deque[Task] = deque()
         #: All tasks that are waiting or in flight, by their start.
-        self._out: dict[bytes, _Task] = {}
+        self._out: dict[bytes, Task] = {}
         self._arrived: list[tuple[Record, Ended]] = []
         self._errors: list[Exception] = []
         self._arrival = anyio.Event()
-        self._programs = Programs()
+        self._packer = Packer(store)
         self._costs = Costs()
         self._memo = Memo()
-        self._numbers = count(1)
         self._losses = 0
         self._resting = False
         self._tracks = None if trace is None else Tracks(trace, workers)
@@ -283,32 +205,14 @@ class Crew:
             return False
         assert record.program is not None
         try:
-            number = self._programs.number(record.program)
+            number = self._packer.programs.number(record.program)
         except Unsendable as error:
             self._give_up(record, "ProgramNotSent", str(error))
             return True
-        self._take(self._task(record, number))
+        self._take(self._packer.task(record, number))
         return True
 
-    def _task(self, record: Record, number: int) -> _Task:
-        lodging, record.lodging = record.lodging, None
-        lodged = isinstance(lodging, _Lodging) and lodging.there()
-        if lodged and len(record.memory.kept) > _FOLDED_MAX:
-            task = _Task(record, number, next(self._numbers).to_bytes(_NUMBER_BYTES, "big"))
-        elif (few := _few(record)) is not None:
-            form = job.fresh(record.path, number, record.gas, few)
-            task = _Task(record, number, sha256(form).digest())
-            task.form = form
-            return task
-        else:
-            state = freeze(record)
-            task = _Task(record, number, sha256(encode((record.path, number, state.digest()))).digest())
-            task.state = state
-        if isinstance(lodging, _Lodging) and lodged:
-            task.lodging, task.brings = lodging, _SINCE
-        return task
-
-    def _take(self, task: _Task) -> None:
+    def _take(self, task: Task) -> None:
         known = self._memo.get(task.start)
         if known is not None:
             if self._tracks is not None:
@@ -323,7 +227,7 @@ class Crew:
         self._out[task.start] = task
         self._wait(task)
 
-    def _wait(self, task: _Task) -> None:
+    def _wait(self, task: Task) -> None:
         lodging = task.lodging
         (self._waiting if lodging is None or not lodging.there() else lodging.place.waiting).append(task)
 
@@ -349,7 +253,7 @@ class Crew:
             if place.flights:
                 self._doom(place, place.flights[0])
 
-    def _depth(self, place: _Place) -> int:
+    def _depth(self, place: Place) -> int:
         queue = place.waiting or self._waiting
         if not queue or (self._costs.seconds(queue[0].cls) or 0.0) > _LONG_S:
             return 1
@@ -363,7 +267,7 @@ class Crew:
                     if task.record is not None and not kernel.alive(task.record):
                         task.record, task.dropped = None, True
 
-    def _doom(self, place: _Place, flight: _Flight) -> None:
+    def _doom(self, place: Place, flight: Flight) -> None:
         """Let a worker be replaced soon that is at work on what nobody waits for, if that was dropped or is in the way."""
         tasks = flight.tasks
         if flight.doomed is None and (
@@ -371,9 +275,9 @@ class Crew:
         ):
             flight.doomed = self._loop.call_later(_GRACE_S, self._replace, place, flight)
 
-    def _next(self, place: _Place, kernel: Kernel) -> list[_Task]:
+    def _next(self, place: Place, kernel: Kernel) -> list[Task]:
         """Return what travels to a slot together, next."""
-        tasks: list[_Task] = []
+        tasks: list[Task] = []
         seconds = 0.0
         share = -(-len(self._waiting) // (2 * len(self._places)))
         while len(tasks) < _BATCH_JOBS_MAX and seconds < _BATCH_S:
@@ -394,7 +298,7 @@ class Crew:
             seconds += _BATCH_S if known is None else known
         return tasks
 
-    def _backlog(self, place: _Place, tasks: list[_Task]) -> deque[_Task] | None:
+    def _backlog(self, place: Place, tasks: list[Task]) -> deque[Task] | None:
         """Return the queue of a slot that has more than it can do soon, for one that has nothing at all."""
         if tasks or place.flights:
             return None
@@ -404,7 +308,7 @@ class Crew:
                 return other.waiting
         return None
 
-    def _submit(self, place: _Place, tasks: list[_Task]) -> None:
+    def _submit(self, place: Place, tasks: list[Task]) -> None:
         slot = place.slot
         begin = 0 if self._tracks is None else self._tracks.now()
         needed: set[int] = set()
@@ -412,7 +316,7 @@ class Crew:
         sent = []
         for task in tasks:
             try:
-                form = self._form(task, place)
+                form = self._packer.form(task, place)
             except Exception as error:
                 self._fail(task, error)
                 continue
@@ -424,9 +328,9 @@ class Crew:
         if slot.remembers:
             needed -= slot.programs
             slot.programs |= needed
-        common = encode((self._token, main_name(), self._shared, len(needed)))
-        programs = [self._programs.frame(number) for number in sorted(needed)]
-        flight = _Flight(sent, slot.generation)
+        common = encode((self._token, main_name(), self._packer.shared, len(needed)))
+        programs = [self._packer.programs.frame(number) for number in sorted(needed)]
+        flight = Flight(sent, slot.generation)
         place.flights.append(flight)
         if len(place.flights) == 1:
             self._watch(place)
@@ -443,43 +347,14 @@ class Crew:
         if self._tracks is not None:
             self._tracks.sent(self._places.index(place), flight, begin)
 
-    def _call(self, place: _Place, flight: _Flight, done: Future[bytes]) -> None:
+    def _call(self, place: Place, flight: Flight, done: Future[bytes]) -> None:
         """Have a batch that is done looked at on the loop; this is called in another thread."""
         with suppress(RuntimeError):  # Somebody's executor may end it when the loop is closed already.
             self._loop.call_soon_threadsafe(self._landed, place, flight, done)
 
-    def _form(self, task: _Task, place: _Place) -> bytes:
-        """Return a job as it travels to a slot."""
-        slot = place.slot
-        lodging = task.lodging
-        here = lodging is not None and lodging.place is place and lodging.there()
-        if not here:
-            task.lodging = _Lodging(place, next(self._numbers)) if slot.remembers else None
-        if task.form is not None:
-            return task.form
-        all_of_it = self._shared is None or task.brings == _ALL
-        held = (slot.held if slot.remembers and task.brings != _ALL else Held()) if all_of_it else None
-        parcel = Parcel(self._store, held)
-        if task.brings == _SINCE and here:
-            assert lodging is not None
-            with suppress(Unsendable):  # of a program that it had in between
-                return job.calls(lodging.calls, self._number(task), parcel)
-        if task.state is None:
-            assert task.record is not None
-            task.state = freeze(task.record)
-        return job.state(task.path, task.program, parcel.add(task.state), parcel)
-
-    def _number(self, task: _Task) -> Any:
-        def number(program: type[Any]) -> int:
-            found = self._programs.number(program)
-            task.others.add(found)
-            return found
-
-        return number
-
     # --- landed ---
 
-    def _landed(self, place: _Place, flight: _Flight, done: Future[bytes] | None) -> None:
+    def _landed(self, place: Place, flight: Flight, done: Future[bytes] | None) -> None:
         if flight.generation != place.slot.generation or flight not in place.flights:
             return
         try:
@@ -510,7 +385,7 @@ class Crew:
             self._arrival.set()
             self._arrival = anyio.Event()
 
-    def _land(self, task: _Task, outcome: bytes, place: _Place | None) -> None:
+    def _land(self, task: Task, outcome: bytes, place: Place | None) -> None:
         """Take an outcome; from the memo, where there is no place."""
         read = job.read_frame(outcome)
         kind = read.head[0]
@@ -521,7 +396,7 @@ class Crew:
             self._broken(task, read)
             return
         if place is not None:
-            if len(task.start) > _NUMBER_BYTES:
+            if len(task.start) > NUMBER_BYTES:
                 self._memo.put(task.start, outcome)
             self._out.pop(task.start, None)
         record = task.record
@@ -534,7 +409,7 @@ class Crew:
             record.lodging = lodging
         self._arrived.append((record, self._ended(task, read)))
 
-    def _ended(self, task: _Task, outcome: job.Frame) -> Ended:
+    def _ended(self, task: Task, outcome: job.Frame) -> Ended:
         kind, used, ran, turns, begin_ns, end_ns, *rest = outcome.head
         self._costs.saw(task.cls, (end_ns - begin_ns) / 1e9)
         programs = frozenset([find(name) for name in ran]) if ran else _NONE
@@ -548,18 +423,18 @@ class Crew:
         failure = job.Elsewhere(outcome.data[0].decode())
         return Ended(TrapKind(rest[0]), rest[1], failure, used, programs, {}, None, below)
 
-    def _send_more(self, task: _Task, program: str | None) -> None:
+    def _send_more(self, task: Task, program: str | None) -> None:
         """Send a task again, with what its worker lacked."""
         if task.record is None:
             self._out.pop(task.start, None)
             return
         try:
             if program is not None:
-                number = self._programs.number(find(program))
+                number = self._packer.programs.number(find(program))
                 if number in task.others:
                     raise KernelBug(f"a worker has no program {program}, though it was sent")
                 task.others.add(number)
-            elif task.brings == _ALL:
+            elif task.brings == ALL:
                 raise KernelBug(f"a worker lacks what {path_text(task.path)} needs, though it was sent all of it")
             else:
                 task.brings += 1
@@ -569,12 +444,12 @@ class Crew:
         task.lodging = None
         self._waiting.appendleft(task)
 
-    def _fail(self, task: _Task, error: Exception) -> None:
+    def _fail(self, task: Task, error: Exception) -> None:
         self._out.pop(task.start, None)
         if task.record is not None:
             self._errors.append(error)
 
-    def _broken(self, task: _Task, outcome: job.Frame) -> None:
+    def _broken(self, task: Task, outcome: job.Frame) -> None:
         what, told = outcome.head[1], outcome.data[0].decode()
         if what == job.EXHAUSTED:
             self._suspect(task, stuck=False, error="OutOfMemory")
@@ -591,7 +466,7 @@ class Crew:
 
     # --- faults ---
 
-    def _watch(self, place: _Place) -> None:
+    def _watch(self, place: Place) -> None:
         """Watch the batch that is at work in a slot."""
         if place.watch is not None:
             place.watch.cancel()
@@ -603,14 +478,14 @@ class Crew:
             seconds = self._watchdog_s * len(flight.tasks)
             place.watch = self._loop.call_later(seconds, self._stuck, place, flight)
 
-    def _stuck(self, place: _Place, flight: _Flight) -> None:
+    def _stuck(self, place: Place, flight: Flight) -> None:
         if place.flights and place.flights[0] is flight:
             _log.warning("a worker is stuck with %s", ", ".join(path_text(task.path) for task in flight.tasks[:3]))
             self._died(place, flight, stuck=True)
             self.send()
             self._ring()
 
-    def _replace(self, place: _Place, flight: _Flight) -> None:
+    def _replace(self, place: Place, flight: Flight) -> None:
         """Replace a worker that is at work on what nobody waits for any more."""
         if flight in place.flights and any(task.record is None for task in flight.tasks):
             if self._tracks is not None:
@@ -619,7 +494,7 @@ class Crew:
                 self._again(task)
             self.send()
 
-    def _clear(self, place: _Place) -> list[_Task]:
+    def _clear(self, place: Place) -> list[Task]:
         """Replace a worker; return what was in flight there."""
         tasks = [task for flight in place.flights for task in flight.tasks]
         for flight in place.flights:
@@ -632,7 +507,7 @@ class Crew:
         place.waiting.clear()
         return tasks
 
-    def _died(self, place: _Place, flight: _Flight, *, stuck: bool) -> None:
+    def _died(self, place: Place, flight: Flight, *, stuck: bool) -> None:
         suspects = place.flights[0].tasks if place.flights else []
         if self._tracks is not None and place.flights:
             why = "replaced: it was stuck" if stuck else "died"
@@ -645,9 +520,10 @@ class Crew:
                 task.alone = True
                 self._again(task)
             else:
+                task.alone = True
                 self._suspect(task, stuck=stuck, error="WorkerStuck" if stuck else "WorkerDied")
 
-    def _suspect(self, task: _Task, *, stuck: bool, error: str) -> None:
+    def _suspect(self, task: Task, *, stuck: bool, error: str) -> None:
         """Note that a worker died under a task, and whether it was alone; give up, or send it again."""
         if task.alone:
             task.deaths += 1
@@ -661,12 +537,12 @@ class Crew:
             times = task.stuck if stuck else task.deaths
             self._give_up(task.record, error, f"{path_text(task.path)}: {error}, {times} times")
 
-    def _again(self, task: _Task) -> None:
+    def _again(self, task: Task) -> None:
         if task.record is None:
             self._out.pop(task.start, None)
             return
         task.lodging = None
-        task.brings = max(task.brings, _STATE)
+        task.brings = max(task.brings, STATE)
         self._waiting.appendleft(task)
 
     def _give_up(self, record: Record, error: str, told: str) -> None:
@@ -676,20 +552,6 @@ class Crew:
             self._tracks.given_up(record.path, error)
         failure = job.Elsewhere(told)
         self._arrived.append((record, Ended(TrapKind.HOST_FAULT, error, failure, 0, _NONE, {}, None, {})))
-
-
-def _few(record: Record) -> list[tuple[bytes, bytes]] | None:
-    """Return the heap of a process that begins at the top of `run`, if that is all there is of it, and small."""
-    if record.middle or len(record.start.children):
-        return None
-    memory = record.memory
-    few = memory.few()
-    if few is not None:
-        return sorted([(key, data) for key, data, _ in few if data is not None])
-    heap = memory.snapshot()
-    if len(heap) > BUCKET_ENTRIES_MAX:
-        return None
-    return [(key, from_cell(cell)) for key, cell in heap.entries()]
 
 
 _NONE: Final[frozenset[Any]] = frozenset()
