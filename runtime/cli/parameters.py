@@ -41,7 +41,7 @@ Workers: TypeAlias = Annotated[
         "--workers",
         metavar="N",
         min=0,
-        help="On how many workers runs what is placed there: as many as there are processors, unless given. "
+        help="On how many workers activations run that are placed there: as many as there are processors, unless given. "
         "0: everything runs on the loop.",
         show_default=False,
     ),
