@@ -18,7 +18,8 @@ import anyio.lowlevel
 from actors.keys import path_text
 
 if TYPE_CHECKING:
-    from runtime.kernel import Ended, Kernel
+    from runtime.events import Ended
+    from runtime.kernel import Kernel
     from runtime.record import Record
     from runtime.stepper import Stepper
     from runtime.store.base import Commit, Store

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import Call, Drop, Get, Put, Ret, Snapshot, Status
 from actors.changes import Changes, changes_of
@@ -40,76 +40,21 @@ from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT
+from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
 from runtime.journal import Resumed
 from runtime.record import AT_TOP, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
 from runtime.state import child_names, child_state, freeze, freeze_children, thaw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from actors.calls import Copied
     from actors.keys import Path
-    from actors.process import Process, Root
+    from actors.process import Root
+    from runtime.events import Effect, Event, Fault
 
 _log = logging.getLogger("lockstep.kernel")
 
-
-class Returned(NamedTuple):
-    """Event: `run` returned."""
-
-    value: Any
-
-
-class Failed(NamedTuple):
-    """Event: an exception left `run`."""
-
-    error: BaseException
-
-
-class ChildStopped(NamedTuple):
-    """Event: the child that a process waits for has stopped."""
-
-
-class Ended(NamedTuple):
-    """Event: an activation that ran elsewhere, with all below it, is over."""
-
-    trap: TrapKind
-    #: What ended it, where that was no return: the name for everybody, and the exception for people.
-    error: str | None
-    failure: BaseException | None
-    used: int
-    ran: frozenset[type[Process]]
-    #: What it wrote, by encoded key, where that is all that became of it; else the state that it is in now.
-    writes: Mapping[bytes, Slot]
-    state: Tree | None
-    #: How often the processes below it were waited for.
-    turns: Mapping[Path, int]
-
-
-class Input(NamedTuple):
-    """Event, for the root alone: the next block's input."""
-
-    #: What the program gets, and what goes into the input region: keys behind it, and slots.
-    value: Slot
-    entries: list[tuple[bytes, Slot]]
-
-
-class Closed(NamedTuple):
-    """What the kernel says of a block that the root closed."""
-
-    data: Slot
-    used: int
-    programs: frozenset[type[Process]]
-    faults: tuple[Fault, ...]
-
-
-#: A host fault: the path of the process, how often it had been waited for in the block before, what it was.
-Fault: TypeAlias = "tuple[Path, int, str]"
-
-Event: TypeAlias = Call | Returned | Failed | ChildStopped | Ended | Input
-
-#: Effect: resume a process with an answer (begin it where there is no activation), or throw it the error.
-Effect: TypeAlias = tuple[Record, Any, "BaseException | None"]
 
 _STORY_EVENTS: Final = 32
 _JOURNAL_ITEMS_MAX: Final = 2 * JOURNAL_CALLS_MAX

@@ -34,9 +34,10 @@ from actors.values import encode
 from runtime.chain import Block
 from runtime.difference import ProcessDifference, difference
 from runtime.driver import Writer, drive
+from runtime.events import Input
 from runtime.history import ROOT_PROGRAM, History, Which, check_keep
 from runtime.inputs import Genesis, block_input, genesis_entries
-from runtime.kernel import Input, Kernel
+from runtime.kernel import Kernel
 from runtime.programs import code_digest, identity
 from runtime.prune import Pruned, Pruner, due
 from runtime.stepper import Stepper

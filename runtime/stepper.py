@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from actors.calls import CALLS
 from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
+from runtime.events import Failed, Returned
 from runtime.journal import replay
-from runtime.kernel import Failed, Kernel, Returned
 from runtime.position import foreign_await
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from runtime.kernel import Effect
+    from runtime.events import Effect
+    from runtime.kernel import Kernel
     from runtime.record import Record
 
 

@@ -14,8 +14,9 @@ from actors.memory import form_of
 from actors.values import decode
 from runtime.difference import first_difference
 from runtime.driver import drive
+from runtime.events import Input
 from runtime.inputs import block_input
-from runtime.kernel import Input, Kernel
+from runtime.kernel import Kernel
 from runtime.programs import code_digest
 from runtime.stepper import Shuffle, Stepper
 

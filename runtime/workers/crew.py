@@ -36,7 +36,7 @@ from actors.errors import KernelBug
 from actors.keys import path_text
 from actors.trap import TrapKind
 from actors.values import encode
-from runtime.kernel import Ended
+from runtime.events import Ended
 from runtime.programs import find, main_name
 from runtime.workers import job
 from runtime.workers.frames import join, split
