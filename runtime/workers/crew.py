@@ -243,7 +243,7 @@ class Crew:
         if kernel.losses != self._losses:
             self._losses = kernel.losses
             self._let_go(kernel)
-        for place in self._places:
+        for place in (*self._places, *self._places):  # Twice, for what the first leaves to another one.
             while len(place.flights) < self._depth(place):
                 tasks = self._next(place, kernel)
                 if not tasks:
@@ -285,7 +285,7 @@ class Crew:
             if not queue:
                 break
             task = queue[0]
-            if task.alone and tasks:
+            if task.alone and (tasks or self._elsewhere(task, place)):
                 break
             queue.popleft()
             if task.record is None or not kernel.alive(task.record):
@@ -297,6 +297,10 @@ class Crew:
             known = self._costs.seconds(task.cls)
             seconds += _BATCH_S if known is None else known
         return tasks
+
+    def _elsewhere(self, task: Task, place: Place) -> bool:
+        """Tell whether a task whose worker died at a place can be run at another one at once."""
+        return task.avoids is place and any(not other.flights for other in self._places if other is not place)
 
     def _backlog(self, place: Place, tasks: list[Task]) -> deque[Task] | None:
         """Return the queue of a slot that has more than it can do soon, for one that has nothing at all."""
@@ -468,15 +472,17 @@ class Crew:
 
     def _watch(self, place: Place) -> None:
         """Watch the batch that is at work in a slot."""
+        first = place.flights[0] if place.flights else None
+        if first is not None and first.since is not None:
+            return  # It is watched already.
         if place.watch is not None:
             place.watch.cancel()
             place.watch = None
-        if place.flights and place.flights[0].since is None:
-            place.flights[0].since = time.monotonic_ns()
-        if place.flights and self._watchdog_s is not None:
-            flight = place.flights[0]
-            seconds = self._watchdog_s * len(flight.tasks)
-            place.watch = self._loop.call_later(seconds, self._stuck, place, flight)
+        if first is not None:
+            first.since = time.monotonic_ns()
+            if self._watchdog_s is not None:
+                seconds = self._watchdog_s * len(first.tasks)
+                place.watch = self._loop.call_later(seconds, self._stuck, place, first)
 
     def _stuck(self, place: Place, flight: Flight) -> None:
         if place.flights and place.flights[0] is flight:
@@ -520,7 +526,7 @@ class Crew:
                 task.alone = True
                 self._again(task)
             else:
-                task.alone = True
+                task.alone, task.avoids = True, place
                 self._suspect(task, stuck=stuck, error="WorkerStuck" if stuck else "WorkerDied")
 
     def _suspect(self, task: Task, *, stuck: bool, error: str) -> None:

@@ -57,6 +57,8 @@ class Task:
         #: Whether it is to travel alone, and what its workers died of when it did.
         self.alone = False
         self.deaths = self.stuck = 0
+        #: Where that was last: it goes elsewhere, if there is room.
+        self.avoids: Place | None = None
 
 
 class Flight:

@@ -434,4 +434,5 @@ def test_a_trap_says_whether_a_get_would_raise() -> None:
         TrapKind.RETURNED: False,
         TrapKind.FAILED: True,
         TrapKind.OUT_OF_GAS: True,
+        TrapKind.HOST_FAULT: True,
     }

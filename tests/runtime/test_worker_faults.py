@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -171,11 +172,14 @@ async def test_blocks_made_while_workers_are_killed_are_the_same(tmp_path: Path)
     inputs = [{"do": "squares", "xs": list(range(i, i + 30))} for i in range(10)] + [{"do": "tree"}] * 4
     expected = await made(inputs, workers=0)
 
+    draw = random.Random(5)
+
     async def kill(rt: runtime.Runtime) -> None:
         while True:
             await asyncio.sleep(0.02)
-            for pid in workers_of(rt)[:1]:
-                os.kill(pid, signal.SIGKILL)
+            for pid in workers_of(rt):
+                if draw.random() < 0.2:
+                    os.kill(pid, signal.SIGKILL)
 
     async with runtime.Runtime(Everything, workers=2, store=tmp_path / "a.db") as rt:
         killer = asyncio.create_task(kill(rt))
