@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from slots import thread_slots
-from test_worker_model import workers_of
+from test_worker_model import kill, workers_of
 from test_workers import made
 from worker_programs import Everything
 
@@ -174,15 +174,15 @@ async def test_blocks_made_while_workers_are_killed_are_the_same(tmp_path: Path)
 
     draw = random.Random(5)
 
-    async def kill(rt: runtime.Runtime) -> None:
+    async def killing(rt: runtime.Runtime) -> None:
         while True:
             await asyncio.sleep(0.02)
             for pid in workers_of(rt):
                 if draw.random() < 0.2:
-                    os.kill(pid, signal.SIGKILL)
+                    kill(pid)
 
     async with runtime.Runtime(Everything, workers=2, store=tmp_path / "a.db") as rt:
-        killer = asyncio.create_task(kill(rt))
+        killer = asyncio.create_task(killing(rt))
         found = [(await rt.advance(one)).hash for one in inputs]
         killer.cancel()
     assert found == expected
@@ -257,7 +257,7 @@ async def test_a_soak_with_kills_holds_memory_handles_and_processes_bounded(tmp_
             await rt.advance(one)
             if number % 40 == 0:
                 for pid in workers_of(rt)[number % 2 : number % 2 + 1]:
-                    os.kill(pid, signal.SIGKILL)
+                    kill(pid)
             if number % 500 == 400:
                 seen.append((handles(), resident(), len(workers_of(rt))))
     first, last = seen[0], seen[-1]

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -93,6 +94,12 @@ def workers_of(rt: runtime.Runtime) -> list[int]:
     return [pid for pool in pools if pool is not None for pid in (pool._processes or {})]
 
 
+def kill(pid: int) -> None:
+    """Kill a worker, which may have died meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(0, 1_000, 100))
 async def test_a_thousand_schedules_of_one_program_give_one_root(first: int, tmp_path: Path) -> None:
@@ -119,7 +126,7 @@ async def test_random_programs_make_the_same_blocks_while_workers_are_killed(tmp
             await asyncio.sleep(draw.random() * 0.05)
             for pid in workers_of(rt):
                 if draw.random() < 0.2:
-                    os.kill(pid, signal.SIGKILL)
+                    kill(pid)
 
     for seed in range(40):
         blocks, draw, made = programs(seed), Random(seed), []
