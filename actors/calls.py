@@ -39,6 +39,8 @@ class Put(NamedTuple):
     delete: tuple[Deleted, ...]
     start: bool
     gas: int | None
+    #: Where the child's activations run from now on; no result depends on it, so no journal has it.
+    placement: str | None = None
 
 
 class Get(NamedTuple):

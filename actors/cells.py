@@ -6,6 +6,7 @@ its digest. Which of the two a cell is does not show in any root.
 
 from __future__ import annotations
 
+import threading
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -27,6 +28,16 @@ class NodeSource(Protocol):
         ...
 
 
+class _Damage(threading.local):
+    def __init__(self) -> None:
+        self.found: list[StoreError] = []
+
+
+#: Damage that this thread came upon. A program may catch what a read of its heap raises, but must not go on from there:
+#: whoever steps programs looks here behind every step, and clears it.
+damage: Final = _Damage()
+
+
 @runtime_checkable
 class ManySource(NodeSource, Protocol):
     """A source from which many nodes come for little more than one."""
@@ -36,17 +47,12 @@ class ManySource(NodeSource, Protocol):
         ...
 
 
-#: Damage that was come upon. A program may catch what a read of its heap raises, but must not go on from there: whoever
-#: steps programs looks here behind every step, and clears it.
-damage: Final[list[StoreError]] = []
-
-
 def read(source: NodeSource, number: int) -> bytes:
     """Return a record. What it raises is noted as damage."""
     try:
         return source.read_node(number)
     except StoreError as error:
-        damage.append(error)
+        damage.found.append(error)
         raise
 
 
@@ -55,7 +61,7 @@ def read_many(source: ManySource, numbers: Sequence[int]) -> dict[int, bytes]:
     try:
         return source.read_nodes(numbers)
     except StoreError as error:
-        damage.append(error)
+        damage.found.append(error)
         raise
 
 
@@ -63,7 +69,7 @@ def damaged(source: NodeSource, number: int, what: str) -> StoreDamaged:
     """Return the error for a record that is not what it should be, and note it."""
     place = getattr(source, "place", "the store")
     error = StoreDamaged(f"{place} is damaged: node {number}: {what}; restore it from a backup")
-    damage.append(error)
+    damage.found.append(error)
     return error
 
 

@@ -12,7 +12,8 @@
     │   ├── LimitExceeded             one of actors.limits
     │   └── MergeConflict             a three-way merge that nobody said how to settle (in actors.merge)
     ├── ChildFailed                   what a parent sees of a child that trapped
-    │   └── OutOfGas                  ... because its meter was empty
+    │   ├── OutOfGas                  ... because its meter was empty
+    │   └── HostFault                 ... because the machine under it failed it
     ├── BlockFailed                   the root trapped: the block was not made, the head stays
     ├── ReplayDiverged                a program did not do again what its journal says it did
     ├── VerifyFailed                  a block, executed again, gave another result
@@ -166,6 +167,23 @@ class OutOfGas(ChildFailed):
         return (
             f"{self.path} ran out of gas after {self.gas} and is back at its snapshot; "
             "start it again with put(…, start=True, gas=more), or drop it"
+        )
+
+
+class HostFault(ChildFailed):
+    """The machine under a child failed it, several times: the workers died, or its program cannot get to them.
+
+    `error` tells what it was: "WorkerDied", "WorkerStuck", "ProgramNotSent". No retry on another machine need end so; that
+    it did here is recorded in the block.
+    """
+
+    code = "host-fault"
+    kind = "host fault"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} was given up by its host: {self.error}; it is back at its snapshot, and the log has the details; "
+            "start it again with put(…, start=True), elsewhere with placement=, or drop it"
         )
 
 

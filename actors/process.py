@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from types import coroutine
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
 from pyrsistent import PMap
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
     from actors.changes import Changes
     from actors.trap import Trap
+
+Placement: TypeAlias = Literal["loop", "worker", "auto"]
+PLACEMENTS: Final = ("loop", "worker", "auto")
+_PLACEMENTS_TEXT: Final = '"loop", "worker" or "auto"'
 
 #: Every program that was defined and is still there, by module and qualified name; a redefinition wins.
 defined: Final[WeakValueDictionary[tuple[str, str], type[Process]]] = WeakValueDictionary()
@@ -52,8 +56,9 @@ class Process:
         path: the names from the root down to this process.
     """
 
-    #: Where activations run: "loop" on the event loop, "worker" in a worker process. Never changes a result.
-    placement: ClassVar[Literal["loop", "worker"]] = "loop"
+    #: Where activations run: "loop" on the event loop; "worker" in a worker process, with all below it; "auto": where
+    #: activations of this program were seen to be worth the way. Never changes a result.
+    placement: ClassVar[Placement] = "loop"
 
     heap: Heap
     path: Path
@@ -62,8 +67,8 @@ class Process:
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
-        if cls.placement not in ("loop", "worker"):
-            raise ProgramError(f'{cls.__qualname__}: placement is {cls.placement!r}; it is "loop" or "worker"')
+        if cls.placement not in PLACEMENTS:
+            raise ProgramError(f"{cls.__qualname__}: placement is {cls.placement!r}; it is {_PLACEMENTS_TEXT}")
         defined[cls.__module__, cls.__qualname__] = cls
 
     async def run(self) -> Any:
@@ -84,6 +89,7 @@ class Process:
         delete: Iterable[Key | Region] = (),
         start: bool = False,
         gas: int | None = None,
+        placement: Placement | None = None,
     ) -> None:
         """PUT: create a child, change it, start it. Waits until the child is stopped; never for what it then starts.
 
@@ -95,6 +101,7 @@ class Process:
             delete: keys and regions to delete from its heap, before `values` are copied.
             start: take its snapshot and set it running.
             gas: with `start`, what its meter is filled with; None for no meter.
+            placement: where its activations run from now on; as its program says, if not given.
 
         Raises:
             ProgramError: an argument is refused, or a child without a program was to be started; nothing was changed.
@@ -104,9 +111,11 @@ class Process:
             check_program(program)
         if gas is not None:
             _check_gas(gas, start)
+        if placement is not None and placement not in PLACEMENTS:
+            raise CallRefused(f"put: placement is {placement!r}; it is {_PLACEMENTS_TEXT}")
         copied = () if values is None else _copied(values)
         deleted = () if delete == () else _deleted(delete)
-        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas)))
+        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement)))
 
     async def get(self, child: Name, *wanted: Key | Region) -> Any:
         """GET: copy out of a child. Waits until it is stopped.

@@ -100,12 +100,31 @@ def _link(number: int | None) -> bytes:
     return number.to_bytes(LINK_BYTES, "big")
 
 
-def _blob_link(blob: Blob) -> bytes:
-    return _link(blob.number) + blob[:DIGEST_BYTES]
+def _own_number(blob: Blob) -> int | None:
+    return blob.number
 
 
-def _value(cell: bytes) -> bytes:
-    return b"\0\0" + _blob_link(cell) if type(cell) is Blob else len(cell).to_bytes(2, "big") + cell
+def whole_record(node: Node, links: bytes, number_of: Callable[[Blob], int | None] = _own_number) -> bytes:
+    """Return the record of a sealed node that is no patch.
+
+    Args:
+        node: the node.
+        links: the numbers of a branch's children.
+        number_of: gives the number of a blob.
+    """
+
+    def link(blob: Blob) -> bytes:
+        return _link(number_of(blob)) + blob[:DIGEST_BYTES]
+
+    form = node.form
+    assert form is not None
+    if node.kids is None:
+        parts = [form[: -DIGEST_BYTES * node.count], node.ends, node.cells]
+        return b"".join(parts + [link(node.blobs[path]) for path in sorted(node.blobs)])
+    cell = node.value
+    if cell is None:
+        return form + links
+    return form + links + (b"\0\0" + link(cell) if type(cell) is Blob else len(cell).to_bytes(2, "big") + cell)
 
 
 def _bucket_record(node: Node, number: int) -> bytes:
@@ -118,11 +137,7 @@ def _bucket_record(node: Node, number: int) -> bytes:
             patched &= patched - 1
         return b"".join(parts)
     node.base, node.patched = number, 0
-    assert node.form is not None
-    parts = [node.form[: -DIGEST_BYTES * node.count], node.ends, node.cells]
-    if node.blobs:
-        parts += [_blob_link(node.blobs[path]) for path in sorted(node.blobs)]
-    return b"".join(parts)
+    return whole_record(node, b"")
 
 
 def _branch_record(node: Node, number: int) -> bytes:
@@ -147,7 +162,7 @@ def _branch_record(node: Node, number: int) -> bytes:
             parts += (form[slot : slot + SLOT_BYTES], links[link : link + LINK_BYTES])
         return b"".join(parts)
     node.base, node.patched = number, 0
-    return form + links + (b"" if node.value is None else _value(node.value))
+    return whole_record(node, links)
 
 
 # --- reading ---
@@ -213,7 +228,7 @@ def _decode(data: bytes, number: int, source: NodeSource, ahead: Mapping[int, by
         raise CodecError(f"node: {len(data)} bytes are over the limit of {NODE_BYTES_MAX}")
     tag = data[0] if data else -1
     if tag not in (_BRANCH_PATCH, _BUCKET_PATCH):
-        node = _decode_whole(data, source)
+        node = decode_whole(data, source)
         node.base = number
         return node
     patch = Cursor(data, "node", 1)
@@ -227,17 +242,17 @@ def _decode(data: bytes, number: int, source: NodeSource, ahead: Mapping[int, by
     # What differs goes in before anything is checked or hashed, so that both are done once, on what comes of it.
     if tag == _BUCKET_PATCH:
         values = {i: _read_value(patch, source) for i in range(patched.bit_length()) if patched >> i & 1}
-        node = _decode_whole(data, source, values)
+        node = decode_whole(data, source, values)
     elif data[:1] in _WHOLE_TAGS:
         node = _decode_patched_branch(data, patched, patch, source)
     else:
-        node = _decode_whole(data, source)
+        node = decode_whole(data, source)
     patch.end()
     node.base, node.patched = base, patched
     return node
 
 
-def _decode_whole(data: bytes, source: NodeSource, values: dict[int, bytes] | None = None) -> Node:
+def decode_whole(data: bytes, source: NodeSource, values: dict[int, bytes] | None = None) -> Node:
     """Return the node of a record which is no patch.
 
     Args:
@@ -273,7 +288,7 @@ def _decode_patched_branch(data: bytes, patched: int, patch: Cursor, source: Nod
     for _, slot, link in places(bits, patched):
         spliced[slot : slot + SLOT_BYTES] = patch.take(SLOT_BYTES)
         numbers.append((link, patch.take(LINK_BYTES)))
-    node = _decode_whole(bytes(spliced), source)
+    node = decode_whole(bytes(spliced), source)
     links = bytearray(node.links or b"")
     for link, number in numbers:
         links[link : link + LINK_BYTES] = number

@@ -17,6 +17,9 @@ class TrapKind(enum.Enum):
     FAILED = 2
     #: Its meter was empty. It is back at its snapshot.
     OUT_OF_GAS = 3
+    #: The machine under it failed it: the workers that ran it died, say. It is back at its snapshot. Not a matter of the
+    #: inputs alone, so the block in which the parent learns of it has it beside its inputs.
+    HOST_FAULT = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,4 +41,4 @@ class Trap:
     @property
     def failed(self) -> bool:
         """Whether a GET would raise."""
-        return self.kind is TrapKind.FAILED or self.kind is TrapKind.OUT_OF_GAS
+        return self.kind.value >= TrapKind.FAILED.value

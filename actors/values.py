@@ -129,6 +129,16 @@ def codec(
     return register if cls is None else register(cls)
 
 
+def codecs_of(module: str) -> list[tuple[str, type, Any, Any]]:
+    """Return (name, class, encode, decode) of the classes of a module that were registered, for another process."""
+    return [(one.name, one.cls, one.encode, one.decode) for one in _by_name.values() if one.cls.__module__ == module]
+
+
+def adopt_codec(name: str, cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+    """Register a class as another process did."""
+    _by_name[name] = _by_class[cls] = _Codec(name, cls, encode, decode)
+
+
 def _entry(
     cls: type, name: str | None, encode: Callable[[Any], Any] | None, decode: Callable[[Any], Any] | None
 ) -> _Codec:

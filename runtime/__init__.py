@@ -19,9 +19,11 @@ from runtime.prune import Pruned
 from runtime.store import MemoryStore, SqliteStore, Store
 from runtime.transfer import StreamRefused, Transferred, export_block, import_block
 from runtime.view import ProcessView
+from runtime.workers import InFlight
 
 __all__ = [
     "Block",
+    "InFlight",
     "KeyDifference",
     "MemoryStore",
     "ProcessDifference",

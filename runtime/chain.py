@@ -5,7 +5,9 @@ A block's header, format 1, is the canonical encoding (actors.values) of the tup
     ("lockstep block", 1, number, parent's hash, digest of the inputs, digest of the data, gas used, state root,
      digest of the programs' code)
 
-and its hash is the SHA-256 of that. Digests are SHA-256 of canonical encodings; the genesis, block 0, has b"" for its
+and its hash is the SHA-256 of that. A block in which a parent learned of a host fault has header format 2, with the host
+faults behind that: they are not a matter of the inputs alone, and whoever executes the block again must be told. Each is
+(path, how often that process had been waited for in the block before, what it was). Digests are SHA-256 of canonical encodings; the genesis, block 0, has b"" for its
 parent and no inputs or data (None). The record in the store is the canonical encoding of
 
     (header, inputs, data, (label, count, digest, number) of the top node of the state, or None of an empty one)
@@ -27,9 +29,11 @@ from actors.values import decode, encode
 
 if TYPE_CHECKING:
     from actors.cells import NodeSource
+    from actors.keys import Path
 
 _TITLE: Final = "lockstep block"
 _FORMAT: Final = 1
+_FORMAT_WITH_FAULTS: Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Block:
         code: the digest of the source of the programs that ran in it.
         inputs_form: the encoded inputs.
         data_form: the encoded data.
+        faults: the host faults of which a parent learned in it, by path.
     """
 
     number: int
@@ -53,6 +58,7 @@ class Block:
     code: bytes
     inputs_form: bytes = dataclasses.field(repr=False)
     data_form: bytes = dataclasses.field(repr=False)
+    faults: tuple[tuple[Path, int, str], ...] = ()
 
     @cached_property
     def inputs(self) -> Any:
@@ -75,7 +81,7 @@ class Block:
         return encode(
             (
                 _TITLE,
-                _FORMAT,
+                _FORMAT_WITH_FAULTS if self.faults else _FORMAT,
                 self.number,
                 self.parent,
                 self.inputs_digest,
@@ -83,6 +89,7 @@ class Block:
                 self.gas_used,
                 self.state_root,
                 self.code,
+                *((self.faults,) if self.faults else ()),
             )
         )
 
@@ -90,6 +97,27 @@ class Block:
     def hash(self) -> bytes:
         """The block's hash: 32 bytes that pin everything in it and before it."""
         return sha256(self.header).digest()
+
+    @staticmethod
+    def of(header: bytes, inputs: bytes, data: bytes) -> Block:
+        """Return the block of a header, the inputs and the data.
+
+        Raises:
+            CodecError, ValueError, TypeError: that is no header, or not that of these.
+        """
+        title, form, number, parent, inputs_digest, data_digest, gas_used, state_root, code, *more = decode(header)
+        if title != _TITLE or form not in (_FORMAT, _FORMAT_WITH_FAULTS):
+            raise CodecError(f"a header of {title!r}, format {form!r}")
+        faults = more[0] if more else ()
+        block = Block(number, parent, gas_used, state_root, code, inputs, data, faults)
+        if (block.inputs_digest, sha256(data).digest()) != (inputs_digest, data_digest):
+            raise CodecError("its inputs or data are not those of its header")
+        for path, turn, error in faults:
+            if type(turn) is not int or type(error) is not str or not {type(name) for name in path} <= {int, str}:
+                raise CodecError("its host faults are none")
+        if block.header != header:
+            raise CodecError("its header has what no header has")
+        return block
 
     def record(self, state: Tree) -> bytes:
         """Return the block's record. The nodes of its state must be numbered."""
@@ -106,18 +134,13 @@ def read_record(record: bytes, digest: bytes, source: NodeSource) -> tuple[Block
     """
     try:
         header, inputs, data, top = decode(record)
-        title, form, number, parent, inputs_digest, data_digest, gas_used, state_root, code = decode(header)
-        if (title, form) != (_TITLE, _FORMAT):
-            raise CodecError(f"a header of {title!r}, format {form!r}")
+        block = Block.of(header, inputs, data)
         if top is not None and max(top[0], default=0) >= NIBBLES:
             raise CodecError("the label of its state's top node is no path")
-        block = Block(number, parent, gas_used, state_root, code, inputs, data)
         state = EMPTY if top is None else Tree(top[0], Node.stub(top[1], top[2], top[3], source))
-        if (block.inputs_digest, sha256(data).digest()) != (inputs_digest, data_digest):
-            raise CodecError("its inputs or data are not those of its header")
-        if sha256(header).digest() != digest or block.header != header:
+        if sha256(header).digest() != digest:
             raise CodecError("its header does not have its hash")
-        if state.digest() != state_root:
+        if state.digest() != block.state_root:
             raise CodecError("its state is not that of its header")
     except (CodecError, ValueError, TypeError, AttributeError) as error:
         raise StoreDamaged(f"the record of block {digest.hex()[:16]}… is damaged: {error}") from error

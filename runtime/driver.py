@@ -8,31 +8,83 @@ commit that has begun is waited for, whatever happens, and is then there whole.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.lowlevel
 
+from actors.keys import path_text
+
 if TYPE_CHECKING:
+    from runtime.events import Ended
+    from runtime.kernel import Kernel
+    from runtime.record import Record
     from runtime.stepper import Stepper
     from runtime.store.base import Commit, Store
+    from runtime.trace import Trace
+    from runtime.workers import Crew
 
 #: How many steps are made between two turns of the event loop.
 STEPS_PER_TURN: Final = 2_000
 
 
-async def drive(stepper: Stepper) -> None:
-    """Step until the block is over."""
-    while stepper.run(STEPS_PER_TURN):
-        await anyio.lowlevel.checkpoint()
+async def drive(stepper: Stepper, crew: Crew | None = None, trace: Trace | None = None) -> None:
+    """Step until the block is over; what begins on workers is sent there, and what comes from there is taken in.
+
+    Args:
+        stepper: performs what is performed here.
+        crew: the workers; None: there are none.
+        trace: what is told of it.
+    """
+    if crew is None:
+        while _step(stepper, trace):
+            await anyio.lowlevel.checkpoint()
+        return
+    kernel = stepper.kernel
+    while True:
+        for record, ended in crew.collect():
+            if kernel.alive(record):
+                _take(kernel, record, ended, trace)
+        more = _step(stepper, trace)
+        over = kernel.closed is not None or kernel.failed is not None
+        if kernel.closed is not None:
+            # What nobody has waited for goes on while the root waits for its next block.
+            kernel.hand_out()
+        crew.send()
+        if over or not (more or crew.busy):
+            return
+        if more:
+            await anyio.lowlevel.checkpoint()
+        elif trace is None:
+            await crew.arrival()
+        else:
+            with trace.during("waits for workers"):
+                await crew.arrival()
+
+
+def _step(stepper: Stepper, trace: Trace | None) -> bool:
+    if trace is None:
+        return stepper.run(STEPS_PER_TURN)
+    with trace.during("step"):
+        return stepper.run(STEPS_PER_TURN)
+
+
+def _take(kernel: Kernel, record: Record, ended: Ended, trace: Trace | None) -> None:
+    if trace is None:
+        kernel.take(record, ended)
+        return
+    with trace.during("take in", path=path_text(record.path)):
+        kernel.take(record, ended)
 
 
 class Writer:
     """Makes commits in a thread of its own, one after the other."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, trace: Trace | None = None) -> None:
         self._store = store
+        self._trace = trace
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lockstep-commit")
 
     async def commit(self, commit: Commit) -> BaseException | None:
@@ -44,7 +96,7 @@ class Writer:
         Raises:
             StoreError: the commit was not made.
         """
-        future = self._thread.submit(self._store.commit, commit)
+        future = self._thread.submit(self._made, commit)
         # Not by anyio's own threads: their number is limited, and all of them may be waiting for this block.
         loop = asyncio.get_running_loop()
         done = anyio.Event()
@@ -56,9 +108,27 @@ class Writer:
                     await done.wait()
             except anyio.get_cancelled_exc_class() as error:
                 cancelled = error
-        future.result()
+        begin, end = future.result()
+        if self._trace is not None:
+            self._trace.span(self._trace.commits, "commit", begin, end, **_told(commit))
         return cancelled
+
+    def _made(self, commit: Commit) -> tuple[int, int]:
+        begin = time.monotonic_ns()
+        self._store.commit(commit)
+        return begin, time.monotonic_ns()
 
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown()
+
+
+def _told(commit: Commit) -> dict[str, Any]:
+    """Return what a trace tells of a commit."""
+    return {
+        "blocks": [number for number, _, _ in commit.blocks],
+        "nodes": len(commit.nodes),
+        "bytes": sum(len(record) for _, record in commit.nodes),
+        "dropped_nodes": len(commit.dropped_nodes),
+        "dropped_blocks": len(commit.dropped_blocks),
+    }

@@ -57,6 +57,7 @@ _THROWABLE: Final[dict[str, type[LockstepError]]] = {
         errors.NoSuchChild,
         errors.ChildFailed,
         errors.OutOfGas,
+        errors.HostFault,
         errors.MissingKey,
         errors.CallRefused,
         errors.ProgramError,

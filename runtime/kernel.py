@@ -10,19 +10,21 @@ Architecture invariants:
 - Every check of a call comes before its first effect; a refused call has changed nothing.
 - Waits run down the tree alone, so there is no deadlock and no order in which effects are performed that shows.
 - A process that its parent has not waited for since its start is in the state as it was at that start.
+- An activation that runs elsewhere (on a worker) is one event when it is over: nothing between shows.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import Call, Drop, Get, Put, Ret, Snapshot, Status
 from actors.changes import Changes, changes_of
 from actors.errors import (
     CallRefused,
     ChildFailed,
+    HostFault,
     KernelBug,
     LimitExceeded,
     LockstepError,
@@ -38,6 +40,7 @@ from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT
+from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
 from runtime.journal import Resumed
 from runtime.record import AT_TOP, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
 from runtime.state import child_names, child_state, freeze, freeze_children, thaw
@@ -46,47 +49,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from actors.calls import Copied
-    from actors.process import Process, Root
+    from actors.keys import Path
+    from actors.process import Root
+    from runtime.events import Effect, Event, Fault
 
 _log = logging.getLogger("lockstep.kernel")
 
-
-class Returned(NamedTuple):
-    """Event: `run` returned."""
-
-    value: Any
-
-
-class Failed(NamedTuple):
-    """Event: an exception left `run`."""
-
-    error: BaseException
-
-
-class ChildStopped(NamedTuple):
-    """Event: the child that a process waits for has stopped."""
-
-
-class Input(NamedTuple):
-    """Event, for the root alone: the next block's input."""
-
-    #: What the program gets, and what goes into the input region: keys behind it, and slots.
-    value: Slot
-    entries: list[tuple[bytes, Slot]]
-
-
-class Closed(NamedTuple):
-    """What the kernel says of a block that the root closed."""
-
-    data: Slot
-    used: int
-    programs: frozenset[type[Process]]
-
-
-Event: TypeAlias = Call | Returned | Failed | ChildStopped | Input
-
-#: Effect: resume a process with an answer (begin it where there is no activation), or throw it the error.
-Effect: TypeAlias = tuple[Record, Any, "BaseException | None"]
 
 _STORY_EVENTS: Final = 32
 _JOURNAL_ITEMS_MAX: Final = 2 * JOURNAL_CALLS_MAX
@@ -103,11 +71,20 @@ class Kernel:
         self.root = root
         #: What is to be performed; the first is the most urgent.
         self.agenda: deque[Effect] = deque()
+        #: Takes over a process that is to begin, and has its `Ended` handled when it is over; or says no.
+        self.elsewhere: Callable[[Record], bool] | None = None
+        #: Host faults of which a parent learned in this block, and those that there were when it was first made.
+        self.faults: list[Fault] = []
+        self.recorded: dict[tuple[Path, int], str] = {}
+        #: How often each process was waited for in this block; None where no host can fail.
+        self.turns: dict[Path, int] | None = None
         #: Set when the root closes its block, and when it fails.
         self.closed: Closed | None = None
         self.failed: BaseException | None = None
         #: Whether something running was dropped or reverted, so that effects for it may still be on the agenda.
         self.orphans = False
+        #: How many were, one above them all counted once: whoever runs some of them elsewhere looks when this grows.
+        self.losses = 0
         #: Whether to forget the coroutine of every process that stops in the middle, so that each is restored; for tests.
         self.forget = False
         #: The exceptions behind the children's last failures, for people: by record.
@@ -179,11 +156,50 @@ class Kernel:
 
     def begun(self, record: Record) -> bool:
         """Note that an effect of the agenda is being performed. False: the process is gone, leave it."""
-        if self.orphans and not record.alive():
+        if not self.alive(record):
             return False
         if record.stage == READY:
+            if self._begins_elsewhere(record):
+                return False
             record.stage = RUNNING
+            if self.recorded and self._fails_again(record):
+                return False
         return True
+
+    def _fails_again(self, record: Record) -> bool:
+        """End an activation at once whose host failed when this block was first made."""
+        assert self.turns is not None
+        error = self.recorded.get((record.path, self.turns.get(record.path, 0)))
+        if error is None:
+            return False
+        self.take(record, Ended(TrapKind.HOST_FAULT, error, None, 0, frozenset(), {}, None, {}))
+        return True
+
+    def take(self, record: Record, event: Ended) -> None:
+        """Handle the end of an activation that ran elsewhere; what follows is on the agenda."""
+        effect = self.handle(record, event)
+        if effect is not None:
+            self.agenda.append(effect)
+
+    def hand_out(self) -> None:
+        """Let what is still to begin, and nobody waits for, begin elsewhere where it may: the block is over."""
+        if self.elsewhere is not None:
+            rest = [
+                effect for effect in self.agenda if not (effect[0].stage == READY and self._begins_elsewhere(effect[0]))
+            ]
+            self.agenda.clear()
+            self.agenda.extend(rest)
+
+    def _begins_elsewhere(self, record: Record) -> bool:
+        if self.elsewhere is None or record.parent is None or not (self.alive(record) and self.elsewhere(record)):
+            return False
+        record.stage = RUNNING
+        self.end_activation(record)
+        return True
+
+    def alive(self, record: Record) -> bool:
+        """Whether a process is still there."""
+        return not self.orphans or record.alive()
 
     def _answer(self, record: Record, answer: Any) -> Effect:
         """Answer a call: the caller goes on, with the answer in its journal."""
@@ -233,18 +249,22 @@ class Kernel:
         if child is None:
             child = record.adopt(Record(record, name, memory))
             self._records += 1
-        self._change(child, call)
+        self.perform(child, call)
         record.journal.append(None)
         return (record, None, None)
 
-    def _change(self, child: Record, call: Put) -> None:
-        """Perform a PUT on a child that is stopped."""
+    def perform(self, child: Record, call: Put) -> None:
+        """Perform a PUT, all checks of which were made, on a child that is stopped."""
         if not child.dirty:
             child.touch()
         if call.program is not None:
             child.program = call.program
             self._reset(child)
         _apply(child.memory, call)
+        if call.placement is not None:
+            child.placement = call.placement
+        if child.lodging is not None:
+            child.lodging.calls.append(call)
         if call.start:
             child.gas = call.gas
             self._start(child)
@@ -297,9 +317,8 @@ class Kernel:
         if not child.settled and not self._settled(record, child, call):
             return None
         trap = child.trap
-        if trap is TrapKind.FAILED or trap is TrapKind.OUT_OF_GAS:
-            kind = ChildFailed if trap is TrapKind.FAILED else OutOfGas
-            return self._refuse(record, kind(path_text(child.path), child.error or "", child.used))
+        if trap in RAISED:
+            return self._refuse(record, RAISED[trap](path_text(child.path), child.error or "", child.used))
         wanted = call.wanted
         if not wanted:
             return self._answer(record, changes_of(child.memory))
@@ -347,6 +366,7 @@ class Kernel:
         del record.children[call.child]
         record.retained = record.retained.graft(encode_key(call.child), EMPTY)
         self.orphans = self.orphans or not child.settled or bool(child.children)
+        self.losses += 1
         self.failures.pop(child, None)
         self._gone.append(child)
         return self._answer(record, None)
@@ -396,6 +416,11 @@ class Kernel:
             ran.add(child.program)
         if child.ran is not None:
             ran |= child.ran
+        if self.turns is not None:
+            turn = self.turns.get(child.path, 0)
+            self.turns[child.path] = turn + 1
+            if child.trap is TrapKind.HOST_FAULT:
+                self.faults.append((child.path, turn, child.error or ""))
         return True
 
     def _child_stopped(self, record: Record, event: ChildStopped) -> Effect | None:
@@ -449,17 +474,43 @@ class Kernel:
                 "write results into the heap, where the parent gets them, and return nothing"
             )
             return self._failed(record, Failed(ProgramError(told)))
-        if record.journal:
-            record.journal = []
-        if record.begin is not None:
-            record.middle = False
-            record.begin = record.stopped_at = None
-            record.journal_saved = (EMPTY, 0)
         record.activation = None
         if record.parent is None:
+            _at_top(record)
             self._close(data, None)
             return None
+        return self._at_its_end(record)
+
+    def _at_its_end(self, record: Record) -> Effect | None:
+        _at_top(record)
         return self._stopped(record, TrapKind.RETURNED)
+
+    def _ended(self, record: Record, event: Ended) -> Effect | None:
+        record.used, record.ran = event.used, set(event.ran) or None
+        if self.turns is not None:
+            for path, turns in event.turns.items():
+                self.turns[path] = self.turns.get(path, 0) + turns
+        if event.error is not None:
+            return self._trapped(record, event.trap, event.error, event.failure)
+        self._leave_children(record)
+        if event.state is None:
+            record.retained = EMPTY
+            record.memory.writes.update(event.writes)
+            return self._at_its_end(record)
+        now = thaw(event.state, record.parent, record.name)
+        record.memory.become(now.memory)
+        record.middle, record.begin, record.stopped_at = now.middle, now.begin, now.stopped_at
+        record.journal, record.journal_saved, record.retained = now.journal, now.journal_saved, now.retained
+        return self._stopped(record, TrapKind.RETURNED)
+
+    def _leave_children(self, record: Record) -> None:
+        """Let go of the children at hand: those in `retained` are the ones that there are."""
+        if record.children:
+            self.orphans = True
+            self.losses += 1
+            self._gone.extend(record.children.values())
+            record.children = {}
+        record.dirty_children = None
 
     def _stopped(self, record: Record, trap: TrapKind) -> Effect | None:
         """Note that a process has stopped; a parent that waits for it goes on at once."""
@@ -478,7 +529,8 @@ class Kernel:
         root.input_at = region
         assert root.program is not None
         programs = {root.program, *(root.ran or ())}
-        self.closed = Closed(data, root.used, frozenset(programs))
+        faults = sorted(self.faults, key=lambda fault: ([encode_key(name) for name in fault[0]], fault[1]))
+        self.closed = Closed(data, root.used, frozenset(programs), tuple(faults))
 
     # --- failure ---
 
@@ -487,21 +539,23 @@ class Kernel:
             self._root_failed(event.error)
             return None
         self.end_activation(record)
+        return self._trapped(record, TrapKind.FAILED, type(event.error).__name__, event.error)
+
+    def _trapped(self, record: Record, trap: TrapKind, error: str, failure: BaseException | None) -> Effect | None:
+        """Take a process back to its last start, with all below it."""
         start = record.start
         record.memory.revert()
-        self.orphans = self.orphans or bool(record.children)
-        self._gone.extend(record.children.values())
-        record.children = {}
-        record.dirty_children = None
+        self._leave_children(record)
         record.retained = start.children
         del record.journal[start.items :]
         if record.journal_saved[1] > start.items:
             record.journal_saved = (EMPTY, 0)
         record.middle, record.begin, record.stopped_at = start.middle, start.begin, start.stopped_at
-        record.error = type(event.error).__name__
-        self.failures[record] = event.error
-        _log.info("%s failed with %s", path_text(record.path), record.error, exc_info=event.error)
-        return self._stopped(record, TrapKind.FAILED)
+        record.error = error
+        if failure is not None:
+            self.failures[record] = failure
+        _log.info("%s failed with %s", path_text(record.path), record.error, exc_info=failure)
+        return self._stopped(record, trap)
 
     def _root_failed(self, error: BaseException) -> None:
         self.root.stage = STOPPED
@@ -533,6 +587,9 @@ class Kernel:
         if record.parent is not None or record is not self.root:
             raise self._bug("an input for a process that is not the root")
         self.closed = self.failed = None
+        self.faults = []
+        if self.turns is not None:
+            self.turns = {}
         memory = record.memory
         assert record.program is not None
         region = record.input_at
@@ -610,6 +667,16 @@ def _too_large(memory: Memory, call: Put) -> LimitExceeded | None:
     return None
 
 
+def _at_top(record: Record) -> None:
+    """Set a control state to where nothing is ever replayed for it."""
+    if record.journal:
+        record.journal = []
+    if record.begin is not None:
+        record.middle = False
+        record.begin = record.stopped_at = None
+        record.journal_saved = (EMPTY, 0)
+
+
 def _idle(record: Record) -> bool:
     return record.settled and not record.dirty and not record.middle and not record.children
 
@@ -636,6 +703,13 @@ def _close_coroutine(activation: Any) -> None:
 
 _CHILD_STOPPED: Final = ChildStopped()
 
+#: What a GET of a child that trapped raises.
+RAISED: Final[dict[TrapKind, type[ChildFailed]]] = {
+    TrapKind.FAILED: ChildFailed,
+    TrapKind.OUT_OF_GAS: OutOfGas,
+    TrapKind.HOST_FAULT: HostFault,
+}
+
 #: What becomes of a call whose caller had to wait.
 _AGAIN: Final[dict[Any, Callable[[Kernel, Record, Any], Effect | None]]] = {
     Put: Kernel._do_put,
@@ -656,6 +730,7 @@ TRANSITIONS: Final[dict[int, dict[type, Callable[[Kernel, Record, Any], Effect |
         Snapshot: Kernel._snapshot,
         Returned: Kernel._returned,
         Failed: Kernel._failed,
+        Ended: Kernel._ended,
     },
     WAITING: {ChildStopped: Kernel._child_stopped},
 }

@@ -16,6 +16,7 @@ import dataclasses
 import gc
 import inspect
 import logging
+import math
 import os
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, TypeVar
@@ -33,19 +34,23 @@ from actors.values import encode
 from runtime.chain import Block
 from runtime.difference import ProcessDifference, difference
 from runtime.driver import Writer, drive
+from runtime.events import Input
 from runtime.history import ROOT_PROGRAM, History, Which, check_keep
 from runtime.inputs import Genesis, block_input, genesis_entries
-from runtime.kernel import Input, Kernel
+from runtime.kernel import Kernel
 from runtime.programs import code_digest, identity
 from runtime.prune import Pruned, Pruner, due
 from runtime.stepper import Stepper
 from runtime.store import MemoryStore, SqliteStore, Store
+from runtime.trace import Trace
 from runtime.transfer import Transferred, export_block
 from runtime.verify import verify_block
 from runtime.view import ProcessView
+from runtime.workers import Crew, InFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from concurrent.futures import Executor
     from types import TracebackType
 
     from actors.keys import Key, Path
@@ -71,6 +76,14 @@ class Runtime:
         store: a path, an open `Store`, or None to keep everything in memory.
         genesis: the entries of the root's first heap: a mapping, (key, value) pairs, or a function that makes them,
             which is called only where the store is new. Where it is not, entries that differ are refused.
+        workers: on how many workers activations run that are placed there: as many processes, started when they are
+            first needed. As many as there are processors, unless given; 0: everything runs on the loop.
+        executor: where batches of activations are run instead of in processes of our own: any `concurrent.futures`
+            executor. It is not shut down.
+        watchdog_s: how many seconds of the clock an activation may take on a worker before that is taken to be stuck,
+            and is replaced. None: as long as it takes.
+        trace: the path of a file that is written meanwhile: what ran, where and when, for Perfetto or chrome://tracing
+            (see runtime.trace). A file that is there and is no trace is refused.
         keep: keep about so many of the last blocks, at least as many: older ones, and what only they held, are dropped
             bit by bit as blocks are made, so that the store stops growing. None: all are kept. See `prune`.
         order: in which order effects of different processes are performed; for tests. It never changes a result.
@@ -78,6 +91,7 @@ class Runtime:
 
     Raises:
         ProgramError: `root` is no root program.
+        InputError: what was given for one of these is none of them; the trace cannot be written, when it is entered.
         StoreError: of one kind or another, when it is entered.
     """
 
@@ -87,6 +101,10 @@ class Runtime:
         store: Where = None,
         genesis: Genesis | None = None,
         *,
+        workers: int | None = None,
+        executor: Executor | None = None,
+        watchdog_s: float | None = None,
+        trace: str | os.PathLike[str] | None = None,
         keep: int | None = None,
         order: Order | None = None,
         forget: bool = False,
@@ -98,6 +116,12 @@ class Runtime:
         if keep is not None:
             check_keep(keep)
         self._keep = keep
+        self._workers = _check_workers(workers)
+        self._executor = executor
+        self._watchdog_s = _check_watchdog(watchdog_s)
+        self._trace_at = trace
+        self._trace: Trace | None = None
+        self._crew: Crew | None = None
         self._order = order
         self._forget = forget
         self._store: Store | None = None
@@ -119,6 +143,16 @@ class Runtime:
         """Open the store; write the genesis into a new one."""
         if self._history is not None:
             raise InputError("this Runtime is open already; make another one for another store")
+        if self._trace_at is not None:
+            self._trace = Trace(self._trace_at)
+        try:
+            self._open()
+        except BaseException:
+            self._end_trace()
+            raise
+        return self
+
+    def _open(self) -> None:
         store = self._where
         if store is None:
             store = MemoryStore()
@@ -130,10 +164,16 @@ class Runtime:
             store.close()
             raise
         self._store = store
-        self._writer = Writer(store)
+        self._writer = Writer(store, self._trace)
+        if self._workers:
+            self._crew = Crew(store, self._workers, self._executor, self._watchdog_s, self._trace)
         self._turn = anyio.Lock()
         self._pruning = anyio.Lock()
-        return self
+
+    def _end_trace(self) -> None:
+        trace, self._trace = self._trace, None
+        if trace is not None:
+            trace.close()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -143,11 +183,15 @@ class Runtime:
         with anyio.CancelScope(shield=True):
             async with self._turn:  # A block that is being made is made first; those that wait are told.
                 self._forget_processes()
+                if self._crew is not None:
+                    self._crew.close()
                 if self._writer is not None:
                     self._writer.close()
                 if self._store is not None:
                     self._store.close()
                 self._history = self._writer = self._store = self._pruner = self._swept = None
+                self._crew = None
+                self._end_trace()
 
     def _genesis_state(self) -> Tree:
         return Kernel.genesis(self._root, genesis_entries(self._genesis)).state()
@@ -211,7 +255,8 @@ class Runtime:
             history = self._opened()
             try:
                 await self._tidy(history)
-                return await self._make(history, form, Input(value, entries))
+                making = self._make(history, form, Input(value, entries))
+                return await (making if self._trace is None else self._trace.block(history.head.number + 1, making))
             except BaseException:
                 # Whatever the processes did since the head's state is not to be: they come back from there.
                 self._forget_processes()
@@ -228,7 +273,7 @@ class Runtime:
         if late and (self._pruner is None or not self._pruner.marking):
             await self._drop(history, keep)
             if self._pruner is None and due(history.store):
-                self._forget_processes()
+                self._forget_what_ran()
                 self._pruner = Pruner(history)
         pruner, self._pruner = self._pruner, None  # a cycle that meets damage is over
         if pruner is not None:
@@ -255,19 +300,24 @@ class Runtime:
         if stepper is None:
             kernel = Kernel.load(history.head_state)
             stepper = self._stepper = Stepper(kernel, self._order, forget=self._forget)
+            if self._crew is not None:
+                self._crew.serve(kernel)
         kernel = stepper.kernel
         kernel.handle(kernel.root, event)
-        await drive(stepper)
+        await drive(stepper, self._crew, self._trace)
         if kernel.failed is not None:
             raise _block_failed(parent.number + 1, kernel)
         closed = kernel.closed
         assert closed is not None, "the agenda is empty, and the root has closed no block"
+        folding = None if self._trace is None else self._trace.now()
         state = kernel.state()
         data = form_of(closed.data)
         assert data is not None
         code = code_digest(closed.programs)
+        if self._crew is not None:
+            self._crew.rest()
         nodes = history.nodes_of(state)
-        block = Block(parent.number + 1, parent.hash, closed.used, state.digest(), code, inputs, data)
+        block = Block(parent.number + 1, parent.hash, closed.used, state.digest(), code, inputs, data, closed.faults)
         if history.store.block(block.hash) is not None:
             # Made before, on a branch that was left: it has nodes of its own, and nobody may hold others in memory.
             state, nodes = history.state(block), []
@@ -275,9 +325,13 @@ class Runtime:
             commit = history.revert_of(block)
         else:
             commit = history.commit_of(block, state, nodes)
+        if self._trace is not None and folding is not None:
+            self._trace.span(self._trace.loop, "state", folding, self._trace.now(), nodes=len(nodes))
         if self._swept is not None:
             commit = dataclasses.replace(commit, dropped_nodes=self._swept.dropped_nodes, meta=self._swept.meta)
         cancelled = await self._writer.commit(commit)
+        if self._crew is not None:
+            self._crew.go_on()
         self._swept, self._written = None, len(nodes)
         history.head, history.head_state = block, state
         _log.debug("block %d closed, state root %s", block.number, block.state_root.hex())
@@ -289,6 +343,18 @@ class Runtime:
         if self._stepper is not None:
             self._stepper.kernel.end()
             self._stepper = None
+            if self._crew is not None:
+                self._crew.forget()
+
+    def _forget_what_ran(self) -> None:
+        """Forget all that may have nodes which no kept block reaches: the head's state has what is needed anew."""
+        self._forget_processes()
+        if self._crew is not None:
+            self._crew.forget_outcomes()
+
+    def in_flight(self) -> list[InFlight]:
+        """Return which activations were sent to workers and are not back: by path, slot, and since when; for people."""
+        return [] if self._crew is None else self._crew.in_flight()
 
     @property
     def head(self) -> Block:
@@ -350,7 +416,7 @@ class Runtime:
                 self._pruner = self._swept = None  # which may need the blocks that are dropped now
                 blocks = await self._drop(history, keep)
                 # What processes hold in memory may be what no kept block reaches. The head's state has all of them anew.
-                self._forget_processes()
+                self._forget_what_ran()
                 pruner = Pruner(history)
             while not pruner.done:
                 await anyio.lowlevel.checkpoint()
@@ -476,6 +542,20 @@ class Runtime:
         except anyio.get_cancelled_exc_class():
             cancelled.set()
             raise
+
+
+def _check_workers(workers: object) -> int:
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if type(workers) is not int or workers < 0:
+        raise InputError(f"workers is {workers!r}; it is how many there are, 0 to run everything on the loop")
+    return workers
+
+
+def _check_watchdog(seconds: float | None) -> float | None:
+    if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < math.inf):
+        raise InputError(f"the watchdog is {seconds!r}; it is a number of seconds, more than 0")
+    return seconds
 
 
 def _block_failed(number: int, kernel: Kernel) -> BlockFailed:

@@ -18,7 +18,32 @@ from actors.errors import ProgramError
 from actors.process import Process, Root, check_program, defined
 
 
-def _main_name() -> str | None:
+class ProgramUnknown(ProgramError):
+    """A program of the state is not to be found in this process.
+
+    Args:
+        told: what there is to say.
+        program: its name in the state.
+    """
+
+    def __init__(self, told: str, program: str) -> None:
+        super().__init__(told)
+        self.program = program
+
+
+#: In a worker, what the driver's main script goes by.
+_main_elsewhere: list[str | None] = []
+
+
+def work_for(main: str | None) -> None:
+    """Let this process, a worker, call the driver's main script what the driver calls it."""
+    _main_elsewhere[:] = [main]
+
+
+def main_name() -> str | None:
+    """Return what the module that was run as the main script goes by."""
+    if _main_elsewhere:
+        return _main_elsewhere[0]
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     if spec is not None:
@@ -31,7 +56,7 @@ def identity(program: type[Process]) -> str:
     """Return what stands for a program in the state."""
     module = program.__module__
     if module == "__main__":
-        module = _main_name() or module
+        module = main_name() or module
     return f"{module}:{program.__qualname__}"
 
 
@@ -43,24 +68,24 @@ def find(name: str) -> type[Process]:
     """
     module, _, qualname = name.partition(":")
     known = defined.get((module, qualname))
-    if known is None and module == _main_name():
+    if known is None and module == main_name():
         module = "__main__"
         known = defined.get((module, qualname))
     if known is not None:
         return known
     mend = "let the module be importable, or go back to the code that made this state"
     if "<locals>" in qualname:
-        raise ProgramError(f"the program {name} was defined inside a function and is gone; define it at module level")
+        told = f"the program {name} was defined inside a function and is gone; define it at module level"
+        raise ProgramUnknown(told, name)
     try:
         found: object = importlib.import_module(module)
     except ImportError as error:
-        raise ProgramError(
-            f"the program {name} is in the state, but {module} cannot be imported ({error}); {mend}"
-        ) from error
+        told = f"the program {name} is in the state, but {module} cannot be imported ({error}); {mend}"
+        raise ProgramUnknown(told, name) from error
     for part in qualname.split("."):
         found = getattr(found, part, None)
     if found is None:
-        raise ProgramError(f"the program {name} is in the state, but {module} has no {qualname}; {mend}")
+        raise ProgramUnknown(f"the program {name} is in the state, but {module} has no {qualname}; {mend}", name)
     check_program(found, root=isinstance(found, type) and issubclass(found, Root))
     assert isinstance(found, type)
     return found

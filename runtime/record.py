@@ -14,7 +14,7 @@ start alone, whether it has run or not; that is why the time at which it runs ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from actors.memory import Memory
 from actors.trap import TrapKind
@@ -23,7 +23,7 @@ from actors.tree import EMPTY, Tree
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from actors.calls import Call
+    from actors.calls import Call, Put
     from actors.keys import Name, Path
     from actors.memory import Memory
     from actors.process import Process
@@ -58,6 +58,13 @@ AT_TOP: Final = Start(EMPTY, [], 0, False, None, None)
 _CHILDLESS: Final[dict[Name, Record]] = {}
 
 
+class Lodging(Protocol):
+    """What the kernel knows of a worker that has a process in memory: it must be told of every PUT."""
+
+    #: The PUTs since the two were in step.
+    calls: list[Put]
+
+
 class Record:
     """One process, in the kernel's hands."""
 
@@ -73,12 +80,14 @@ class Record:
         "input_at",
         "journal",
         "journal_saved",
+        "lodging",
         "memory",
         "middle",
         "name",
         "parent",
         "path",
         "pending",
+        "placement",
         "program",
         "ran",
         "retained",
@@ -138,6 +147,10 @@ class Record:
         self.awaited = False
         #: What it asked for and waits to get.
         self.pending: Call | None = None
+        #: Where its activations run; None: as its program says.
+        self.placement: str | None = None
+        #: The worker that has it in memory as well, with what happened to it here since; None: there is none.
+        self.lodging: Lodging | None = None
         #: Whether its state in its parent's `retained` is out of date; then it is in the parent's `dirty_children`.
         self.dirty = False
 

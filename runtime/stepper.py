@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from actors.calls import CALLS
 from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
+from runtime.events import Failed, Returned
 from runtime.journal import replay
-from runtime.kernel import Failed, Kernel, Returned
 from runtime.position import foreign_await
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from runtime.kernel import Effect
+    from runtime.events import Effect
+    from runtime.kernel import Kernel
     from runtime.record import Record
 
 
@@ -77,7 +78,8 @@ class Stepper:
         kernel = self.kernel
         agenda, order = kernel.agenda, self.order
         effect: Effect | None = None
-        damage.clear()
+        found = damage.found
+        found.clear()
         while True:
             if effect is None or order is not None:
                 if effect is not None:
@@ -106,8 +108,8 @@ class Stepper:
                 if type(event) not in CALLS:
                     effect = (record, None, foreign_await(record.path, activation, event))
                     continue
-            if damage:
-                raise damage.pop()
+            if found:
+                raise found.pop()
             effect = kernel.handle(record, event)
             if effect is None and (kernel.closed is not None or kernel.failed is not None):
                 return False

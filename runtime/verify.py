@@ -14,8 +14,9 @@ from actors.memory import form_of
 from actors.values import decode
 from runtime.difference import first_difference
 from runtime.driver import drive
+from runtime.events import Input
 from runtime.inputs import block_input
-from runtime.kernel import Input, Kernel
+from runtime.kernel import Kernel
 from runtime.programs import code_digest
 from runtime.stepper import Shuffle, Stepper
 
@@ -37,6 +38,9 @@ async def verify_block(before: Tree, block: Block, after: Tree) -> None:
     """
     _, value, entries = block_input(block.inputs)
     kernel = Kernel.load(before)
+    if block.faults:
+        kernel.recorded = {(path, turn): error for path, turn, error in block.faults}
+        kernel.turns = {}
     kernel.handle(kernel.root, Input(value, entries))
     hint = (
         "a program depends on something beside its heap and its calls (time, randomness, the order of a set, a global)"
@@ -62,5 +66,7 @@ async def verify_block(before: Tree, block: Block, after: Tree) -> None:
     if data != block.data_form:
         got_data = "nothing" if data is None else repr(decode(data))
         raise VerifyFailed(block.number, "/", "block data", repr(block.data), got_data, hint)
+    if closed.faults != block.faults:
+        raise VerifyFailed(block.number, "/", "host faults", repr(block.faults), repr(closed.faults), hint)
     if closed.used != block.gas_used:
         raise VerifyFailed(block.number, "/", "gas used", str(block.gas_used), str(closed.used), hint)

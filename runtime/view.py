@@ -73,7 +73,8 @@ class ProcessView:
         if self.pending:
             return "running on"
         words = {TrapKind.NEW: "new", TrapKind.RETURNED: "returned", TrapKind.OUT_OF_GAS: "out of gas"}
-        word = words.get(self.trap.kind, f"failed: {self.trap.error}")
+        failed = "host fault" if self.trap.kind is TrapKind.HOST_FAULT else "failed"
+        word = words.get(self.trap.kind, f"{failed}: {self.trap.error}")
         return f"{word}, in the middle" if self.trap.middle else word
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -50,6 +51,14 @@ def test_the_first_commands_run(first_program: Path) -> None:
         done = command(line, first_program.parent)
         assert done.returncode == 0, (line, done.stdout, done.stderr)
     assert len(done.stdout.splitlines()) == 4, "the genesis and three blocks"
+
+
+def test_the_command_that_traces_runs(first_program: Path) -> None:
+    (first_program.parent / "blocks.jsonl").write_text('{"xs": [1, 2, 3]}\n')
+    (line,) = next(block for block in SHELL if "--trace" in block).strip().splitlines()
+    done = command(line, first_program.parent)
+    assert done.returncode == 0, done.stderr
+    assert "block 1" in [event["name"] for event in json.loads((first_program.parent / "trace.json").read_text())]
 
 
 async def test_the_failing_child_is_retried() -> None:
@@ -122,6 +131,12 @@ async def test_what_is_pruned_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     exec("async def shown():\n" + "\n".join(f"    {line}" for line in shown.splitlines()) + "\n    return done", scope)
     done = await scope["shown"]()
     assert (done.first, done.blocks) == (7, 7)
+
+
+def test_the_program_with_workers_runs(tmp_path: Path) -> None:
+    (tmp_path / "crunch.py").write_text(next(block for block in PYTHON if "class Crunch(" in block))
+    done = command(f"{sys.executable} crunch.py", tmp_path)
+    assert (done.returncode, done.stdout.split()[2]) == (0, "333332833333500000"), done.stderr
 
 
 def test_every_command_of_the_readme_is_one_and_has_a_help() -> None:

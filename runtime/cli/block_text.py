@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from runtime.cli.screen import Screen, value_text
+from actors.keys import path_text
+from runtime.cli.screen import Screen, counted, printable, value_text
 from runtime.json_form import to_json
 
 if TYPE_CHECKING:
@@ -50,7 +51,18 @@ def block_json(block: Block, *, whole: bool = False) -> Json:
         form["data_digest"] = sha256(block.data_form).hexdigest()
         form["inputs"] = to_json(block.inputs)
     form["data"] = to_json(block.data)
+    if block.faults:
+        form["faults"] = [{"path": path_text(path), "turn": turn, "error": error} for path, turn, error in block.faults]
     return form
+
+
+def fault_texts(block: Block) -> list[str]:
+    """Return the host faults of a block, each on a line, for people."""
+    lines = []
+    for path, turn, error in block.faults:
+        before = f", when it had been waited for {counted(turn, 'time', 'times')}" if turn else ""
+        lines.append(printable(f"{path_text(path)}: {error}{before}"))
+    return lines
 
 
 class BlockList:
@@ -94,6 +106,8 @@ class BlockList:
         row.append(f"  {block.gas_used:>{_GAS_WIDTH},}  ")
         if mark:
             row.append(f"({mark}) ", style="bold green")
+        if block.faults:
+            row.append(f"({counted(len(block.faults), 'host fault', 'host faults')}) ", style="red")
         if block.number:
             row.append_text(value_text(block.data))
         else:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from actors.errors import BlockUnknown
 from runtime.chain import Block
-from runtime.cli.block_text import BlockList, block_json, prefix
+from runtime.cli.block_text import BlockList, block_json, fault_texts, prefix
 from runtime.cli.kept import block_of, reading
 from runtime.cli.parameters import AsJson, Debug, Kept, Load, WhichBlock
 from runtime.cli.screen import Screen
@@ -88,6 +88,8 @@ def show(block: WhichBlock, store: Kept, as_json: AsJson = False, load: Load = N
         }
         for name, text in fields.items():
             screen.line(Text.assemble((f"{name:<12}", "dim"), text), cut=False)
+        for at, text in enumerate(fault_texts(found)):
+            screen.line(Text.assemble((f"{'' if at else 'host faults':<12}", "dim"), (text, "red")), cut=False)
         for name, value in (("inputs", form["inputs"]), ("data", form["data"])):
             screen.field(name, value, 12)
 

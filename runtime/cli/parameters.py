@@ -35,6 +35,35 @@ Load: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=0,
+        help="On how many workers activations run that are placed there: as many as there are processors, unless given. "
+        "0: everything runs on the loop.",
+        show_default=False,
+    ),
+]
+Watchdog: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--watchdog",
+        metavar="SECONDS",
+        help="Take a worker that is at one activation for longer to be stuck, and replace it.",
+        show_default=False,
+    ),
+]
+TraceFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--trace",
+        metavar="FILE",
+        help="Write what ran, where and when, for Perfetto or chrome://tracing.",
+        show_default=False,
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For scripts: JSON, one object a line.")]
 Debug: TypeAlias = Annotated[
     bool, typer.Option("--debug", callback=_remember_debug, is_eager=True, help="On an error, show the traceback.")

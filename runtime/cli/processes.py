@@ -16,7 +16,7 @@ from runtime.cli.screen import Screen, key_text, one_line, printable, value_text
 from runtime.json_form import Json, key_from_json, key_to_json, parse_json, to_json
 from runtime.view import ProcessView
 
-_STYLES: Final = {"failed": "red", "out of gas": "yellow", "running on": "cyan"}
+_STYLES: Final = {"failed": "red", "host fault": "red", "out of gas": "yellow", "running on": "cyan"}
 
 
 # --- tree ----------------------------------------------------------------------------------------------------------

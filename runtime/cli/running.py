@@ -5,30 +5,37 @@ compared with what the block was made of, and skipped; so whatever ended a run, 
 an input file that was edited behind its back is told, not mixed in.
 """
 
+import asyncio
 import dataclasses
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Annotated, Final
 
 import typer
 
 from actors.errors import BlockFailed, InputError, KeyRefused, LimitExceeded, ValueRefused
-from actors.process import Root
+from actors.keys import path_text
 from actors.values import decode, encode
 from runtime.chain import Block
 from runtime.cli.block_text import BlockList
 from runtime.cli.failing import INTERRUPTED
 from runtime.cli.input_lines import InputLine, InputLines
 from runtime.cli.kept import reading
-from runtime.cli.parameters import AsJson, Debug, Kept, Program
+from runtime.cli.parameters import AsJson, Debug, Kept, Program, TraceFile, Watchdog, Workers
 from runtime.cli.program_file import load_root
-from runtime.cli.screen import Bar, Screen, one_line
+from runtime.cli.screen import Bar, Screen, counted, one_line
 from runtime.json_form import to_json
 from runtime.machine import Runtime
 from runtime.machine import run as run_to_end
 from runtime.store import SqliteStore
+from runtime.workers import InFlight
 
 #: How much of a line an error shows.
 _BRIEF: Final = 60
+#: How often the progress bar learns what runs on workers.
+_LOOK_S: Final = 0.25
 
 
 @dataclasses.dataclass
@@ -92,6 +99,9 @@ def run(
             "--keep", metavar="N", min=1, help="Prune as it goes: keep about the last N blocks.", show_default=False
         ),
     ] = None,
+    workers: Workers = None,
+    watchdog: Watchdog = None,
+    trace: TraceFile = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -105,14 +115,16 @@ def run(
 
       lockstep run squares.py:Squares --input blocks.jsonl --store squares.db
       tail -f feed.jsonl | lockstep run squares.py --input - --append --store squares.db --json
+      lockstep run squares.py:Squares --input blocks.jsonl --workers 4 --trace trace.json
     """
     screen = Screen(as_json)
     tally = Tally()
     with screen.only_ours():
         root = load_root(program)
-        with InputLines(source) as lines, screen.bar(lines.size) as bar:
+        runtime = Runtime(root, store, workers=workers, watchdog_s=watchdog, trace=trace, keep=keep)
+        with InputLines(source) as lines, screen.bar(lines.size, running=True) as bar:
             try:
-                run_to_end(_advance(root, store, lines, screen, bar, tally, append=append, keep=keep))
+                run_to_end(_advance(runtime, store, lines, screen, bar, tally, append=append))
             except KeyboardInterrupt:
                 interrupted = True
             else:
@@ -138,18 +150,10 @@ def _interrupted(store: str | None, tally: Tally, append: bool) -> str:
 
 
 async def _advance(
-    root: type[Root],
-    store: str | None,
-    lines: InputLines,
-    screen: Screen,
-    bar: Bar,
-    tally: Tally,
-    *,
-    append: bool,
-    keep: int | None,
+    runtime: Runtime, store: str | None, lines: InputLines, screen: Screen, bar: Bar, tally: Tally, *, append: bool
 ) -> None:
     blocks = BlockList(screen)
-    async with Runtime(root, store=store, keep=keep) as runtime:
+    async with runtime, _shown(runtime, bar):
         known = 0 if append else runtime.head.number
         first = next(runtime.blocks()).number
         tally.head = runtime.head.number
@@ -172,6 +176,33 @@ async def _advance(
             if runtime.head.number > tally.head:
                 tally.add(runtime.head)
                 blocks.add(runtime.head)
+
+
+@asynccontextmanager
+async def _shown(runtime: Runtime, bar: Bar) -> AsyncIterator[None]:
+    """Show meanwhile what runs on workers."""
+
+    async def look() -> None:
+        while True:
+            bar.running(_running(runtime.in_flight()))
+            await asyncio.sleep(_LOOK_S)
+
+    looking = asyncio.create_task(look()) if bar.shown else None
+    try:
+        yield
+    finally:
+        if looking is not None:
+            looking.cancel()
+
+
+def _running(flying: list[InFlight]) -> str:
+    at_work = [(one.since, one.path) for one in flying if one.since is not None]
+    if not at_work:
+        return ""
+    since, path = min(at_work, key=lambda one: one[0])
+    slots = counted(len({one.slot for one in flying}), "worker", "workers")
+    # The path comes last, for it is what a narrow terminal cuts off.
+    return f"{len(flying):,} on {slots}, {(time.monotonic_ns() - since) / 1e9:.1f} s at {path_text(path)}"
 
 
 async def _made(runtime: Runtime, line: InputLine, store: str | None) -> Block:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from runtime.json_form import key_to_json, to_json
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _highlight: Final = JSONHighlighter()
 _INDENT: Final = "  "
+_BAR_WIDTH: Final = 40
 
 
 def printable(text: str) -> str:
@@ -95,13 +97,23 @@ class Bar:
     def __init__(self, progress: Progress | None, total: float | None) -> None:
         self._progress = progress
         self._blocks = 0
-        self._task = None if progress is None else progress.add_task("", total=total, blocks=0, at="")
+        self._task = None if progress is None else progress.add_task("", total=total, blocks=0, at="", running="")
 
     def block(self, number: int, done: float) -> None:
         """Show that a block is through, and how much of the whole that was."""
         self._blocks += 1
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, blocks=self._blocks, at=f"block {number:,}")
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a terminal to show it on."""
+        return self._progress is not None
+
+    def running(self, what: str) -> None:
+        """Show what runs."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, running=printable(what))
 
     def step(self, at: str, done: float | None = None) -> None:
         """Show how far something is that does not go block by block, and how much of the whole that is."""
@@ -174,19 +186,24 @@ class Screen:
             yield
 
     @contextmanager
-    def bar(self, total: float | None) -> Iterator[Bar]:
+    def bar(self, total: float | None, *, running: bool = False) -> Iterator[Bar]:
         """Show a progress bar on standard error where that is a terminal.
 
         Args:
             total: what `done` will be at the end; None where that is not known.
+            running: whether what runs is shown too. It has the rest of the line, so that nothing moves with its length.
         """
         if not self.err.is_terminal or self.err.is_dumb_terminal:
             yield Bar(None, total)
             return
-        columns = [TextColumn("{task.fields[at]}"), BarColumn(), _Rate()]
+        width = min(_BAR_WIDTH, self.err.width // 4) if running else _BAR_WIDTH
+        columns = [TextColumn("{task.fields[at]}"), BarColumn(width), _Rate()]
         if total is not None:
             columns.append(TimeRemainingColumn())
-        with Progress(*columns, console=self.err, transient=True) as progress:
+        if running:
+            rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            columns.append(TextColumn("{task.fields[running]}", style="dim", markup=False, table_column=rest))
+        with Progress(*columns, console=self.err, transient=True, expand=running) as progress:
             self._above = self.err if self.terminal else None
             try:
                 yield Bar(progress, total)

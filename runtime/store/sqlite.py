@@ -82,7 +82,8 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, writer: bool = True) -> None:
-        self._path = Path(os.path.realpath(path))
+        #: The file itself, wherever links lead to it.
+        self.path = Path(os.path.realpath(path))
         self.place = str(path)
         self._mutex = threading.Lock()
         self._lock: sqlite3.Connection | None = None
@@ -98,17 +99,17 @@ class SqliteStore:
 
     def _check_path(self, writer: bool) -> None:
         try:
-            if self._path.is_dir():
-                raise StoreError(f"{self.place} is a directory; a store is a file: {self._path / 'state.db'}, say")
-            if not self._path.parent.is_dir():
-                raise StoreError(f"{self.place}: there is no directory {self._path.parent}; make it first")
-            there = self._path.exists()
-            if there and not self._path.is_file():
+            if self.path.is_dir():
+                raise StoreError(f"{self.place} is a directory; a store is a file: {self.path / 'state.db'}, say")
+            if not self.path.parent.is_dir():
+                raise StoreError(f"{self.place}: there is no directory {self.path.parent}; make it first")
+            there = self.path.exists()
+            if there and not self.path.is_file():
                 raise StoreError(f"{self.place} is no regular file; choose another path")
-            if not writer and not (there and self._path.stat().st_size):
+            if not writer and not (there and self.path.stat().st_size):
                 raise self._no_store()
             # SQLite would open such a file without a word, and leave its log and its shared memory beside it.
-            if writer and there and not os.access(self._path, os.W_OK):
+            if writer and there and not os.access(self.path, os.W_OK):
                 raise StoreError(f"{self.place} cannot be written: it may only be read; check who owns it")
         except OSError as error:
             raise StoreError(
@@ -121,7 +122,7 @@ class SqliteStore:
     def _take_lock(self) -> sqlite3.Connection:
         lock = None
         try:
-            lock = sqlite3.connect(f"{self._path}-lock", timeout=0, isolation_level=None, check_same_thread=False)
+            lock = sqlite3.connect(f"{self.path}-lock", timeout=0, isolation_level=None, check_same_thread=False)
             lock.execute("PRAGMA journal_mode=OFF")
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
@@ -144,9 +145,9 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         db = None
         try:
-            if self._path.exists():
+            if self.path.exists():
                 self._look_first()
-            db = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
             # What is not bytes in a damaged row is then never decoded, but compared with a digest like the rest.
             db.text_factory = bytes
             db.execute("PRAGMA trusted_schema=OFF")
@@ -171,7 +172,7 @@ class SqliteStore:
     def _look_first(self) -> None:
         """Refuse a file that is no store of this format without opening it to be written."""
         # Not by reading the file: to close it would drop the locks that other connections of this process hold on it.
-        with closing(sqlite3.connect(f"{self._path.as_uri()}?immutable=1", uri=True)) as db:
+        with closing(sqlite3.connect(f"{self.path.as_uri()}?immutable=1", uri=True)) as db:
             try:
                 self._has_store(db)
             except sqlite3.DatabaseError as error:

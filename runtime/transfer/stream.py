@@ -39,7 +39,6 @@ from actors.errors import CodecError, InputError
 from actors.limits import BUCKET_ENTRIES_MAX, NODE_BYTES_MAX, VALUE_BYTES_MAX
 from actors.nodes import COUNT_BYTES, FORMAT, PATH_NIBBLES_MAX, ROOT, Node, root_form, to_path
 from actors.tree import EMPTY, Tree
-from actors.values import decode
 from actors.wire import Cursor, varint
 from runtime.chain import Block
 
@@ -342,16 +341,11 @@ def read_header(chunk: Chunk) -> Header:
     genesis, header, inputs, data, root = [_part(chunk) for _ in range(5)]
     chunk.end()
     try:
-        _, _, number, parent, _, _, gas_used, state_root, code = decode(header)
-        block = Block(number, parent, gas_used, state_root, code, inputs, data)
-        # The header is made anew of all that is in it, and of the inputs and data: so nothing else can be in it.
-        same = block.header == header
+        block = Block.of(header, inputs, data)
     except (ValueError, TypeError) as error:
         raise chunk.refuse(f"the block's header is none: {error}") from None
-    if not same:
-        raise chunk.refuse("the block's header is not that of its inputs and data")
     _check_fields(block, genesis, chunk)
-    if sha256(root).digest() != state_root:
+    if sha256(root).digest() != block.state_root:
         raise chunk.refuse("the block's state root is not that of its state")
     return Header(block, genesis, *_read_root(Cursor(root, "root"), chunk))
 

@@ -374,8 +374,8 @@ def test_a_program_is_told_by_its_module_and_qualified_name() -> None:
     assert defined[__name__, Inner.__qualname__] is Inner
 
 
-def test_a_placement_is_loop_or_worker() -> None:
-    with pytest.raises(ProgramError, match=r"Odd: placement is 'thread'; it is \"loop\" or \"worker\""):
+def test_a_placement_is_loop_or_worker_or_auto() -> None:
+    with pytest.raises(ProgramError, match=r"Odd: placement is 'thread'; it is \"loop\", \"worker\" or \"auto\""):
 
         class Odd(Process):
             placement = "thread"  # type: ignore[assignment]
@@ -434,4 +434,5 @@ def test_a_trap_says_whether_a_get_would_raise() -> None:
         TrapKind.RETURNED: False,
         TrapKind.FAILED: True,
         TrapKind.OUT_OF_GAS: True,
+        TrapKind.HOST_FAULT: True,
     }

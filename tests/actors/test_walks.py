@@ -67,9 +67,9 @@ class Shelf:
 
 @pytest.fixture(autouse=True)
 def no_damage() -> Iterator[None]:
-    damage.clear()
+    damage.found.clear()
     yield
-    damage.clear()
+    damage.found.clear()
 
 
 #: Elements of every type, with what has to be escaped, and such that begin one another.

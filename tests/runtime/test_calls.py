@@ -40,7 +40,8 @@ from actors import (
     add,
 )
 from actors.limits import NAMES_SHOWN_MAX, PROCESS_DEPTH_MAX
-from runtime.kernel import Input, Kernel
+from runtime.events import Input
+from runtime.kernel import Kernel
 from runtime.stepper import Shuffle, Stepper
 
 if TYPE_CHECKING:

@@ -1,0 +1,563 @@
+"""The crew: activations that are out, the slots where they run, and what becomes of them.
+
+    offered by the kernel ──▶ waiting ──▶ in flight: a batch in a slot ──▶ landed ──▶ collected by the driver
+                 │               ▲               │
+                 └─ memo: known  └── the worker died, or lacks something
+
+An activation follows from where it begins alone, so it may be run anywhere, again, or never. Hence the rules here, none
+of which shows in a result:
+
+- What begins together for one slot travels together, in batches of about `_BATCH_S`: to send one costs as much as to run
+  a small activation. Two batches are under way in a slot while more are waiting than there are slots, so that it is never
+  idle; one towards the end, so that no slot has the last two while another has none; and one where activations are so
+  long that the way back and there does not count, for what stands behind a long one cannot be done elsewhere.
+- A process whose state is large, or which stands in the middle of `run`, goes to the slot that has it in memory.
+- A worker that dies takes with it what was in flight in its slot, and that is sent again. The batch that it was at work
+  on is suspect: those in it are sent one by one. Who has a worker to himself when it dies `DEATHS_MAX` times, or is stuck
+  `STUCK_MAX` times, traps with a host fault.
+- What was dropped gives its worker free: if it does not end by itself at once, the worker is replaced. What a revert left
+  behind is let run, and remembered, for as long as nothing else wants the slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from actors.errors import KernelBug
+from actors.keys import path_text
+from actors.trap import TrapKind
+from actors.values import encode
+from runtime.events import Ended
+from runtime.programs import find, main_name
+from runtime.workers import job
+from runtime.workers.frames import join, split
+from runtime.workers.memo import Memo
+from runtime.workers.packer import Packer
+from runtime.workers.parcel import Taken
+from runtime.workers.placement import Costs
+from runtime.workers.programs import Unsendable
+from runtime.workers.slot import ProcessSlot, SharedSlot, context
+from runtime.workers.tasks import ALL, NUMBER_BYTES, STATE, Flight, Place
+from runtime.workers.tracks import InFlight, Tracks
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+    from runtime.kernel import Kernel
+    from runtime.record import Record
+    from runtime.store.base import Store
+    from runtime.trace import Trace
+    from runtime.workers.tasks import Task
+
+_log = logging.getLogger("lockstep.workers")
+
+#: How often a worker may die under an activation that it runs alone, and how often it may be stuck with it.
+DEATHS_MAX: Final = 8
+STUCK_MAX: Final = 2
+#: About how long a batch is to take.
+_BATCH_S: Final = 0.01
+_BATCH_JOBS_MAX: Final = 256
+#: What takes longer than this is never sent ahead of its time.
+_LONG_S: Final = 0.02
+#: How long what was dropped may take to end by itself.
+_GRACE_S: Final = 0.02
+#: A worker that has so much waiting for it gives some to one that has nothing.
+_BACKLOG_S: Final = 0.02
+
+
+class Crew:
+    """Runs activations on workers.
+
+    Args:
+        store: where the nodes of heaps are.
+        workers: how many slots.
+        executor: where they are; None: processes of our own.
+        watchdog_s: how long an activation may take, in seconds of the clock, before its worker is replaced.
+        trace: what is told of all this.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        workers: int,
+        executor: Executor | None,
+        watchdog_s: float | None,
+        trace: Trace | None = None,
+    ) -> None:
+        self._store = store
+        self._token = os.urandom(16)
+        self._watchdog_s = watchdog_s
+        how = None if executor is not None else context()
+        self._places = [
+            Place(SharedSlot(executor) if executor is not None else ProcessSlot(how))  # type: ignore[arg-type]
+            for _ in range(workers)
+        ]
+        self._loop = asyncio.get_running_loop()
+        self._kernel: Kernel | None = None
+        self._waiting: deque[Task] = deque()
+        #: All tasks that are waiting or in flight, by their start.
+        self._out: dict[bytes, Task] = {}
+        self._arrived: list[tuple[Record, Ended]] = []
+        self._errors: list[Exception] = []
+        self._arrival = anyio.Event()
+        self._packer = Packer(store)
+        self._costs = Costs()
+        self._memo = Memo()
+        self._losses = 0
+        self._resting = False
+        self._tracks = None if trace is None else Tracks(trace, workers)
+
+    # --- between it and the driver ---
+
+    def serve(self, kernel: Kernel) -> None:
+        """Take activations of a kernel from now on."""
+        self._kernel, self._losses = kernel, kernel.losses
+        kernel.elsewhere = self._offered
+        if kernel.turns is None:
+            kernel.turns = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is out that may still arrive, or has arrived."""
+        return bool(self._arrived or self._errors) or any(task.record is not None for task in self._out.values())
+
+    async def arrival(self) -> None:
+        """Wait until something has arrived."""
+        while not (self._arrived or self._errors):
+            await self._arrival.wait()
+
+    def collect(self) -> list[tuple[Record, Ended]]:
+        """Return what has arrived since.
+
+        Raises:
+            StoreError, KernelBug, ReplayDiverged: what broke an activation.
+        """
+        if self._errors:
+            raise self._errors.pop()
+        arrived, self._arrived = self._arrived, []
+        if self._tracks is not None:
+            self._tracks.waits.end([record for record, _ in arrived])
+        return arrived
+
+    def in_flight(self) -> list[InFlight]:
+        """Return what was sent to workers and is not back, for people."""
+        return [
+            InFlight(task.path, number, flight.since)
+            for number, place in enumerate(self._places)
+            for flight in place.flights
+            for task in flight.tasks
+        ]
+
+    def rest(self) -> None:
+        """Send nothing more for now: a commit is being made, and what nodes refer to is not in the store yet."""
+        self._resting = True
+
+    def go_on(self) -> None:
+        """Send again."""
+        self._resting = False
+        self.send()
+
+    def forget(self) -> None:
+        """Let go of the kernel: its processes are to be no more. What is in flight may land, and is remembered."""
+        self._kernel = None
+        if self._tracks is not None:
+            self._tracks.waits.end()
+        self._arrived.clear()
+        self._errors.clear()
+        self._waiting.clear()
+        for place in self._places:
+            place.waiting.clear()
+        flying = {task.start: task for place in self._places for flight in place.flights for task in flight.tasks}
+        self._out = flying
+        for task in flying.values():
+            task.record = None
+        self._resting = False
+
+    def forget_outcomes(self) -> None:
+        """Forget what ran: the store is being swept of what no kept block reaches."""
+        self._memo.clear()
+
+    def close(self) -> None:
+        """End all workers."""
+        self.forget()
+        for place in self._places:
+            if self._tracks is not None and place.flights:
+                self._tracks.lost(self._places.index(place), place.flights[0], "ended with the run")
+            self._clear(place)
+            place.slot.close()
+
+    # --- offered ---
+
+    def _offered(self, record: Record) -> bool:
+        kernel = self._kernel
+        assert kernel is not None
+        if not self._costs.on_worker(record, len(kernel.agenda)):
+            record.lodging = None
+            return False
+        assert record.program is not None
+        try:
+            number = self._packer.programs.number(record.program)
+        except Unsendable as error:
+            self._give_up(record, "ProgramNotSent", str(error))
+            return True
+        self._take(self._packer.task(record, number))
+        return True
+
+    def _take(self, task: Task) -> None:
+        known = self._memo.get(task.start)
+        if known is not None:
+            if self._tracks is not None:
+                self._tracks.known(task.path)
+            self._land(task, known, None)
+            return
+        same = self._out.get(task.start)
+        if same is not None:
+            # Whoever had that path is no more, and left this behind.
+            same.record, same.dropped = task.record, False
+            return
+        self._out[task.start] = task
+        self._wait(task)
+
+    def _wait(self, task: Task) -> None:
+        lodging = task.lodging
+        (self._waiting if lodging is None or not lodging.there() else lodging.place.waiting).append(task)
+
+    # --- sent ---
+
+    def send(self) -> None:
+        """Send what waits to the slots that have room."""
+        kernel = self._kernel
+        if self._resting or kernel is None:
+            return
+        if self._tracks is not None:
+            self._tracks.waits.look(self._out.values())
+        if kernel.losses != self._losses:
+            self._losses = kernel.losses
+            self._let_go(kernel)
+        for place in (*self._places, *self._places):  # Twice, for what the first leaves to another one.
+            while len(place.flights) < self._depth(place):
+                tasks = self._next(place, kernel)
+                if not tasks:
+                    break
+                self._submit(place, tasks)
+        for place in self._places:
+            if place.flights:
+                self._doom(place, place.flights[0])
+
+    def _depth(self, place: Place) -> int:
+        queue = place.waiting or self._waiting
+        if not queue or (self._costs.seconds(queue[0].cls) or 0.0) > _LONG_S:
+            return 1
+        return 2 if len(self._waiting) + len(place.waiting) > len(self._places) else 1
+
+    def _let_go(self, kernel: Kernel) -> None:
+        """Note which processes in flight are no more."""
+        for place in self._places:
+            for flight in place.flights:
+                for task in flight.tasks:
+                    if task.record is not None and not kernel.alive(task.record):
+                        task.record, task.dropped = None, True
+
+    def _doom(self, place: Place, flight: Flight) -> None:
+        """Let a worker be replaced soon that is at work on what nobody waits for, if that was dropped or is in the way."""
+        tasks = flight.tasks
+        if flight.doomed is None and (
+            any(task.dropped for task in tasks) or (self._waiting and all(task.record is None for task in tasks))
+        ):
+            flight.doomed = self._loop.call_later(_GRACE_S, self._replace, place, flight)
+
+    def _next(self, place: Place, kernel: Kernel) -> list[Task]:
+        """Return what travels to a slot together, next."""
+        tasks: list[Task] = []
+        seconds = 0.0
+        share = -(-len(self._waiting) // (2 * len(self._places)))
+        while len(tasks) < _BATCH_JOBS_MAX and seconds < _BATCH_S:
+            queue = place.waiting or (self._waiting if len(tasks) < share else None) or self._backlog(place, tasks)
+            if not queue:
+                break
+            task = queue[0]
+            if task.alone and (tasks or self._elsewhere(task, place)):
+                break
+            queue.popleft()
+            if task.record is None or not kernel.alive(task.record):
+                self._out.pop(task.start, None)
+                continue
+            tasks.append(task)
+            if task.alone:
+                break
+            known = self._costs.seconds(task.cls)
+            seconds += _BATCH_S if known is None else known
+        return tasks
+
+    def _elsewhere(self, task: Task, place: Place) -> bool:
+        """Tell whether a task whose worker died at a place can be run at another one at once."""
+        return task.avoids is place and any(not other.flights for other in self._places if other is not place)
+
+    def _backlog(self, place: Place, tasks: list[Task]) -> deque[Task] | None:
+        """Return the queue of a slot that has more than it can do soon, for one that has nothing at all."""
+        if tasks or place.flights:
+            return None
+        for other in self._places:
+            known = [self._costs.seconds(task.cls) or _BATCH_S for task in other.waiting]
+            if len(known) > 1 and sum(known) > _BACKLOG_S:
+                return other.waiting
+        return None
+
+    def _submit(self, place: Place, tasks: list[Task]) -> None:
+        slot = place.slot
+        begin = 0 if self._tracks is None else self._tracks.now()
+        needed: set[int] = set()
+        jobs: list[bytes] = []
+        sent = []
+        for task in tasks:
+            try:
+                form = self._packer.form(task, place)
+            except Exception as error:
+                self._fail(task, error)
+                continue
+            jobs += (job.keeping(None if task.lodging is None else task.lodging.number), form)
+            sent.append(task)
+            needed |= {task.program, *task.others}
+        if not sent:
+            return
+        if slot.remembers:
+            needed -= slot.programs
+            slot.programs |= needed
+        common = encode((self._token, main_name(), self._packer.shared, len(needed)))
+        programs = [self._packer.programs.frame(number) for number in sorted(needed)]
+        flight = Flight(sent, slot.generation)
+        place.flights.append(flight)
+        if len(place.flights) == 1:
+            self._watch(place)
+        batch = join((common, *programs, *jobs))
+        flight.size = len(batch)
+        try:
+            future = slot.submit(batch)
+        except (RuntimeError, OSError) as error:
+            # The worker died while nothing was under way there.
+            _log.info("a worker took no batch: %s", error)
+            self._loop.call_soon(self._landed, place, flight, None)
+            return
+        future.add_done_callback(lambda done: self._call(place, flight, done))
+        if self._tracks is not None:
+            self._tracks.sent(self._places.index(place), flight, begin)
+
+    def _call(self, place: Place, flight: Flight, done: Future[bytes]) -> None:
+        """Have a batch that is done looked at on the loop; this is called in another thread."""
+        with suppress(RuntimeError):  # Somebody's executor may end it when the loop is closed already.
+            self._loop.call_soon_threadsafe(self._landed, place, flight, done)
+
+    # --- landed ---
+
+    def _landed(self, place: Place, flight: Flight, done: Future[bytes] | None) -> None:
+        if flight.generation != place.slot.generation or flight not in place.flights:
+            return
+        try:
+            if done is None:
+                raise CancelledError
+            outcomes = split(done.result())
+        except BaseException as error:
+            _log.warning("a worker died: %s: %s", type(error).__name__, error)
+            self._died(place, flight, stuck=False)
+        else:
+            place.flights.remove(flight)
+            if flight.doomed is not None:
+                flight.doomed.cancel()
+            self._watch(place)
+            begin = 0 if self._tracks is None else self._tracks.now()
+            for task, outcome in zip(flight.tasks, outcomes, strict=True):
+                try:
+                    self._land(task, outcome, place)
+                except Exception as error:
+                    self._fail(task, error)
+            if self._tracks is not None:
+                self._tracks.landed(self._places.index(place), flight, outcomes, begin)
+        self.send()
+        self._ring()
+
+    def _ring(self) -> None:
+        if self._arrived or self._errors:
+            self._arrival.set()
+            self._arrival = anyio.Event()
+
+    def _land(self, task: Task, outcome: bytes, place: Place | None) -> None:
+        """Take an outcome; from the memo, where there is no place."""
+        read = job.read_frame(outcome)
+        kind = read.head[0]
+        if kind == job.LACKING:
+            self._send_more(task, read.head[1])
+            return
+        if kind == job.BROKEN:
+            self._broken(task, read)
+            return
+        if place is not None:
+            if len(task.start) > NUMBER_BYTES:
+                self._memo.put(task.start, outcome)
+            self._out.pop(task.start, None)
+        record = task.record
+        if record is None:
+            return
+        lodging = task.lodging
+        kept = task.form is None or kind == job.TREE
+        if place is not None and kept and lodging is not None and lodging.there():
+            lodging.calls = []
+            record.lodging = lodging
+        self._arrived.append((record, self._ended(task, read)))
+
+    def _ended(self, task: Task, outcome: job.Frame) -> Ended:
+        kind, used, ran, turns, begin_ns, end_ns, *rest = outcome.head
+        self._costs.saw(task.cls, (end_ns - begin_ns) / 1e9)
+        programs = frozenset([find(name) for name in ran]) if ran else _NONE
+        below = dict(turns)
+        if kind == job.WRITES:
+            writes = job.read_writes(outcome)
+            return Ended(TrapKind.RETURNED, None, None, used, programs, writes, None, below)
+        if kind == job.TREE:
+            state = Taken(outcome.records, self._store).tree(rest[0])
+            return Ended(TrapKind.RETURNED, None, None, used, programs, {}, state, below)
+        failure = job.Elsewhere(outcome.data[0].decode())
+        return Ended(TrapKind(rest[0]), rest[1], failure, used, programs, {}, None, below)
+
+    def _send_more(self, task: Task, program: str | None) -> None:
+        """Send a task again, with what its worker lacked."""
+        if task.record is None:
+            self._out.pop(task.start, None)
+            return
+        try:
+            if program is not None:
+                number = self._packer.programs.number(find(program))
+                if number in task.others:
+                    raise KernelBug(f"a worker has no program {program}, though it was sent")
+                task.others.add(number)
+            elif task.brings == ALL:
+                raise KernelBug(f"a worker lacks what {path_text(task.path)} needs, though it was sent all of it")
+            else:
+                task.brings += 1
+        except Exception as error:
+            self._fail(task, error)
+            return
+        task.lodging = None
+        self._waiting.appendleft(task)
+
+    def _fail(self, task: Task, error: Exception) -> None:
+        self._out.pop(task.start, None)
+        if task.record is not None:
+            self._errors.append(error)
+
+    def _broken(self, task: Task, outcome: job.Frame) -> None:
+        what, told = outcome.head[1], outcome.data[0].decode()
+        if what == job.EXHAUSTED:
+            self._suspect(task, stuck=False, error="OutOfMemory")
+            return
+        self._out.pop(task.start, None)
+        if task.record is None:
+            return
+        error = job.machine_error(what, told)
+        if error is not None:
+            self._errors.append(error)
+        else:
+            name = task.cls.__qualname__
+            self._give_up(task.record, "ProgramNotLoaded", f"{name} cannot be loaded in a worker: {told}")
+
+    # --- faults ---
+
+    def _watch(self, place: Place) -> None:
+        """Watch the batch that is at work in a slot."""
+        first = place.flights[0] if place.flights else None
+        if first is not None and first.since is not None:
+            return  # It is watched already.
+        if place.watch is not None:
+            place.watch.cancel()
+            place.watch = None
+        if first is not None:
+            first.since = time.monotonic_ns()
+            if self._watchdog_s is not None:
+                seconds = self._watchdog_s * len(first.tasks)
+                place.watch = self._loop.call_later(seconds, self._stuck, place, first)
+
+    def _stuck(self, place: Place, flight: Flight) -> None:
+        if place.flights and place.flights[0] is flight:
+            _log.warning("a worker is stuck with %s", ", ".join(path_text(task.path) for task in flight.tasks[:3]))
+            self._died(place, flight, stuck=True)
+            self.send()
+            self._ring()
+
+    def _replace(self, place: Place, flight: Flight) -> None:
+        """Replace a worker that is at work on what nobody waits for any more."""
+        if flight in place.flights and any(task.record is None for task in flight.tasks):
+            if self._tracks is not None:
+                self._tracks.lost(self._places.index(place), flight, "replaced: what it did is not wanted any more")
+            for task in self._clear(place):
+                self._again(task)
+            self.send()
+
+    def _clear(self, place: Place) -> list[Task]:
+        """Replace a worker; return what was in flight there."""
+        tasks = [task for flight in place.flights for task in flight.tasks]
+        for flight in place.flights:
+            if flight.doomed is not None:
+                flight.doomed.cancel()
+        place.flights.clear()
+        self._watch(place)
+        place.slot.replace()
+        self._waiting.extendleft(reversed(place.waiting))
+        place.waiting.clear()
+        return tasks
+
+    def _died(self, place: Place, flight: Flight, *, stuck: bool) -> None:
+        suspects = place.flights[0].tasks if place.flights else []
+        if self._tracks is not None and place.flights:
+            why = "replaced: it was stuck" if stuck else "died"
+            self._tracks.lost(self._places.index(place), place.flights[0], why)
+        for task in reversed(self._clear(place)):
+            if task not in suspects:
+                self._again(task)
+        for task in reversed(suspects):
+            if len(suspects) > 1:
+                task.alone = True
+                self._again(task)
+            else:
+                task.alone, task.avoids = True, place
+                self._suspect(task, stuck=stuck, error="WorkerStuck" if stuck else "WorkerDied")
+
+    def _suspect(self, task: Task, *, stuck: bool, error: str) -> None:
+        """Note that a worker died under a task, and whether it was alone; give up, or send it again."""
+        if task.alone:
+            task.deaths += 1
+            task.stuck += stuck
+        task.alone = True
+        if task.deaths < DEATHS_MAX and task.stuck < STUCK_MAX:
+            self._again(task)
+            return
+        self._out.pop(task.start, None)
+        if task.record is not None:
+            times = task.stuck if stuck else task.deaths
+            self._give_up(task.record, error, f"{path_text(task.path)}: {error}, {times} times")
+
+    def _again(self, task: Task) -> None:
+        if task.record is None:
+            self._out.pop(task.start, None)
+            return
+        task.lodging = None
+        task.brings = max(task.brings, STATE)
+        self._waiting.appendleft(task)
+
+    def _give_up(self, record: Record, error: str, told: str) -> None:
+        """Let a process trap with a host fault."""
+        _log.error("host fault: %s", told)
+        if self._tracks is not None:
+            self._tracks.given_up(record.path, error)
+        failure = job.Elsewhere(told)
+        self._arrived.append((record, Ended(TrapKind.HOST_FAULT, error, failure, 0, _NONE, {}, None, {})))
+
+
+_NONE: Final[frozenset[Any]] = frozenset()

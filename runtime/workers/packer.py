@@ -1,0 +1,109 @@
+"""The packer: makes a task of a process that begins, and a job of a task that is sent to a slot.
+
+What an activation follows from is its path, its program, its gas and the state in which it begins: its *start* is a digest
+of these. A process of a few entries at the top of `run` is sent as they are; any other as its state, a tree; and one that
+the slot's worker has kept, as what was put into it since.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from hashlib import sha256
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.cells import from_cell
+from actors.limits import BUCKET_ENTRIES_MAX
+from actors.values import encode
+from runtime.state import freeze
+from runtime.store import SqliteStore
+from runtime.workers import job
+from runtime.workers.parcel import Held, Parcel
+from runtime.workers.programs import Programs, Unsendable
+from runtime.workers.tasks import ALL, NUMBER_BYTES, SINCE, Lodging, Task
+
+if TYPE_CHECKING:
+    from runtime.record import Record
+    from runtime.store.base import Store
+    from runtime.workers.tasks import Place
+
+#: A process that is in a worker's memory, and of which more than so many written entries were not folded yet, is not
+#: folded to know where it begins: then nothing is remembered of what follows.
+_FOLDED_MAX: Final = 32
+
+
+class Packer:
+    """Makes tasks and jobs.
+
+    Args:
+        store: where the nodes of heaps are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.programs = Programs()
+        #: The path at which workers read the store, if they can.
+        self.shared = str(store.path) if isinstance(store, SqliteStore) else None
+        self._store = store
+        self._numbers = count(1)
+
+    def task(self, record: Record, number: int) -> Task:
+        """Return what is to be known of an activation that begins; `number` is its program's."""
+        lodging, record.lodging = record.lodging, None
+        lodged = isinstance(lodging, Lodging) and lodging.there()
+        if lodged and len(record.memory.kept) > _FOLDED_MAX:
+            task = Task(record, number, next(self._numbers).to_bytes(NUMBER_BYTES, "big"))
+        elif (few := _few(record)) is not None:
+            form = job.fresh(record.path, number, record.gas, few)
+            task = Task(record, number, sha256(form).digest())
+            task.form = form
+            return task
+        else:
+            state = freeze(record)
+            task = Task(record, number, sha256(encode((record.path, number, state.digest()))).digest())
+            task.state = state
+        if isinstance(lodging, Lodging) and lodged:
+            task.lodging, task.brings = lodging, SINCE
+        return task
+
+    def form(self, task: Task, place: Place) -> bytes:
+        """Return a job as it travels to a slot."""
+        slot = place.slot
+        lodging = task.lodging
+        here = lodging is not None and lodging.place is place and lodging.there()
+        if not here:
+            task.lodging = Lodging(place, next(self._numbers)) if slot.remembers else None
+        if task.form is not None:
+            return task.form
+        all_of_it = self.shared is None or task.brings == ALL
+        held = (slot.held if slot.remembers and task.brings != ALL else Held()) if all_of_it else None
+        parcel = Parcel(self._store, held)
+        if task.brings == SINCE and here:
+            assert lodging is not None
+            with suppress(Unsendable):  # of a program that it had in between
+                return job.calls(lodging.calls, self._number(task), parcel)
+        if task.state is None:
+            assert task.record is not None
+            task.state = freeze(task.record)
+        return job.state(task.path, task.program, parcel.add(task.state), parcel)
+
+    def _number(self, task: Task) -> Any:
+        def number(program: type[Any]) -> int:
+            found = self.programs.number(program)
+            task.others.add(found)
+            return found
+
+        return number
+
+
+def _few(record: Record) -> list[tuple[bytes, bytes]] | None:
+    """Return the heap of a process that begins at the top of `run`, if that is all there is of it, and small."""
+    if record.middle or len(record.start.children):
+        return None
+    memory = record.memory
+    few = memory.few()
+    if few is not None:
+        return sorted([(key, data) for key, data, _ in few if data is not None])
+    heap = memory.snapshot()
+    if len(heap) > BUCKET_ENTRIES_MAX:
+        return None
+    return [(key, from_cell(cell)) for key, cell in heap.entries()]

@@ -1,0 +1,297 @@
+"""What a worker does: takes a batch of jobs, runs their activations, answers with the outcomes.
+
+A worker has a kernel of its own for each process that it runs; at the top of it stands a root whose whole program is to
+wait for that process, in its real parent's place. So what happens below is what happens in the driver: the same kernel,
+the same stepper, the process's own children and theirs.
+
+What a worker remembers is a cache: programs, which are sent once; the store, which it only reads; and the processes
+whose state is worth keeping, with their coroutines, for the next activation. A job that builds on something which is not
+there any more is answered with `lacking`, and comes again with more.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+import traceback
+import weakref
+from collections import OrderedDict
+from multiprocessing import parent_process
+from typing import TYPE_CHECKING, Any, Final
+
+import cloudpickle
+
+from actors import values as codecs
+from actors.calls import Put
+from actors.errors import KernelBug, StoreDamaged, StoreError
+from actors.keys import encode_key
+from actors.memory import Formed, Memory
+from actors.process import Root
+from actors.tree import EMPTY
+from actors.values import decode
+from runtime.kernel import RAISED, Kernel
+from runtime.programs import ProgramUnknown, identity, work_for
+from runtime.record import RUNNING, Record
+from runtime.state import freeze, freeze_children
+from runtime.stepper import Stepper
+from runtime.store import SqliteStore
+from runtime.workers import job
+from runtime.workers.frames import join, split
+from runtime.workers.parcel import LOCAL, Parcel, Received
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.process import Process
+    from runtime.workers.job import Frame
+
+#: How many processes a worker keeps in memory.
+KEPT_MAX: Final = 256
+#: How many written entries of a process that is kept may lie above its tree.
+_LAYER_MAX: Final = 1 << 14
+#: So many effects are performed between two looks at whether the activation is over: it is then, or never.
+_STEPS: Final = 1 << 62
+
+
+class Lacking(Exception):
+    """The worker does not have what a job builds on."""
+
+    def __init__(self, program: str | None = None) -> None:
+        super().__init__(program)
+        self.program = program
+
+
+class Unloadable(Exception):
+    """A program could not be loaded here."""
+
+
+class Parent(Root):
+    """Stands where the real parent is: waits for the child, and closes."""
+
+    def __init__(self, child: Any) -> None:
+        self.child = child
+
+    async def run(self) -> None:
+        await self.status(self.child)
+
+
+class _Desk:
+    """A process in a worker: a kernel with the process below a parent's place."""
+
+    def __init__(self, path: tuple[Any, ...]) -> None:
+        root = Record(None, "", Memory())
+        root.path, self.name = path[:-1], path[-1]
+        root.program = Parent
+        self.kernel = Kernel(root)
+        self.stepper = Stepper(self.kernel)
+        self.path = path
+        #: Whether it is no more than its job and its outcome say, so that it is not worth keeping.
+        self.fresh = False
+
+    @property
+    def child(self) -> Record:
+        return self.kernel.root.children[self.name]
+
+    def fill(self, state: Any) -> None:
+        """Put the process there from its state: it is pending in it."""
+        self.kernel.root.retained = state
+
+    def put(self, call: Put) -> None:
+        """Perform a PUT."""
+        root = self.kernel.root
+        child = root.children.get(self.name) or root.adopt(Record(root, self.name, Memory()))
+        self.kernel.perform(child, call)
+
+    def run(self) -> None:
+        """Run the activation that begins."""
+        kernel, root = self.kernel, self.kernel.root
+        kernel.turns = {}
+        kernel.closed = kernel.failed = None
+        root.journal = []
+        parent = Parent(self.name)
+        parent.bind(root.memory, root.path)
+        root.activation = parent.run()
+        root.stage = RUNNING
+        kernel.agenda.appendleft((root, None, None))
+        self.stepper.run(_STEPS)
+        if kernel.failed is not None:
+            raise KernelBug(f"a worker lost the process that it ran: {kernel.failed}")
+
+    def outcome(self, begin_ns: int) -> bytes:
+        """Return what became of the activation."""
+        kernel, child = self.kernel, self.child
+        assert kernel.turns is not None
+        turns = tuple((path, count) for path, count in kernel.turns.items() if path != self.path)
+        ran = tuple(sorted(identity(program) for program in child.ran or ()))
+        past = job.Past(child.used, ran, turns, begin_ns, time.monotonic_ns())
+        if child.trap in RAISED:
+            failure = kernel.failures.get(child)
+            told = "" if failure is None else "".join(traceback.format_exception(failure))
+            return job.trapped(past, child.trap.value, child.error or "", told)
+        memory = child.memory
+        if not child.middle and memory.tree is memory.snap and not len(freeze_children(child)):
+            return job.wrote(past, memory.writes)
+        self.fresh = False
+        parcel = Parcel()
+        return job.became(past, parcel.add(freeze(child)), parcel)
+
+
+class Workshop:
+    """What a worker remembers between two batches of one runtime."""
+
+    def __init__(self, store: str | None) -> None:
+        self._programs: dict[int, type[Process] | str] = {}
+        self._kept: OrderedDict[bytes, _Desk] = OrderedDict()
+        self._path = store
+        self._reader: SqliteStore | None = None
+        #: Stored records that were sent, where this worker cannot read the store.
+        self._sent: dict[int, bytes] = {}
+
+    @property
+    def place(self) -> str:
+        """Where nodes come from, for people."""
+        return self._path or "memory"
+
+    def _opened(self) -> SqliteStore | None:
+        if self._reader is None and self._path is not None:
+            self._reader = reader = SqliteStore(self._path, writer=False)
+            weakref.finalize(self, reader.close)
+        return self._reader
+
+    def read_node(self, number: int) -> bytes:
+        """Return a stored record."""
+        record = self._sent.get(number)
+        if record is not None:
+            return record
+        reader = self._opened()
+        if reader is None:
+            raise StoreDamaged(f"node {number} was not sent")
+        return reader.read_node(number)
+
+    def read_nodes(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return many stored records, by number, of those that there are."""
+        found = {number: self._sent[number] for number in numbers if number in self._sent}
+        reader = self._opened()
+        if reader is not None:
+            found.update(reader.read_nodes([number for number in numbers if number not in found]))
+        return found
+
+    def learn(self, number: int, pickled: bytes) -> None:
+        """Load a program."""
+        try:
+            program, entries = cloudpickle.loads(pickled)
+            for entry in entries:
+                codecs.adopt_codec(*entry)
+        except BaseException as error:
+            self._programs[number] = f"{type(error).__name__}: {error}"
+        else:
+            self._programs[number] = program
+
+    def program(self, number: int) -> type[Process]:
+        """Return a program that was sent."""
+        found = self._programs.get(number)
+        if found is None:
+            raise Lacking
+        if isinstance(found, str):
+            raise Unloadable(found)
+        return found
+
+    def do(self, keep: bytes, form: bytes) -> bytes:
+        """Do a job; return its outcome."""
+        begin_ns = time.monotonic_ns()
+        try:
+            desk = self._desk(keep, job.read_frame(form))
+            desk.run()
+            outcome = desk.outcome(begin_ns)
+        except Lacking as lack:
+            outcome = job.lacking(lack.program)
+        except Unloadable as error:
+            outcome = job.broken(job.UNLOADABLE, str(error))
+        except ProgramUnknown as error:
+            outcome = job.lacking(error.program)
+        except StoreError:
+            outcome = job.lacking()
+        except MemoryError as error:
+            outcome = job.broken(job.EXHAUSTED, str(error))
+        except Exception as error:
+            # Whatever a program raises is a trap: what comes up here is the machine's.
+            outcome = job.broken_by(error)
+        else:
+            if keep and not desk.fresh:
+                self._keep(keep, desk)
+            return outcome
+        self._kept.pop(keep, None)
+        return outcome
+
+    def _keep(self, keep: bytes, desk: _Desk) -> None:
+        if len(desk.child.memory.kept) > _LAYER_MAX:
+            desk.child.memory.fold()
+        self._kept[keep] = desk
+        self._kept.move_to_end(keep)
+        while len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)[1].kernel.end()
+
+    def _desk(self, keep: bytes, task: Frame) -> _Desk:
+        """Return the process of a job, about to begin."""
+        kind, *head = task.head
+        if kind == job.FRESH:
+            path, number, gas = head
+            data = task.data
+            entries = tuple([(data[i], Formed(data[i + 1])) for i in range(0, len(data), 2)])
+            desk = _Desk(path)
+            desk.put(Put(desk.name, entries, self.program(number), (), True, gas))
+            desk.fresh = True
+            return desk
+        if kind == job.STATE:
+            path, number, top = head
+            self.program(number)
+            self._sent.update((at, record) for at, record in task.records.items() if at < LOCAL)
+            desk = _Desk(path)
+            desk.fill(EMPTY.graft(encode_key(path[-1]), Received(task.records, self).tree(top)))
+            return desk
+        kept = self._kept.get(keep)
+        if kept is None:
+            raise Lacking
+        self._sent.update((at, record) for at, record in task.records.items() if at < LOCAL)
+        for call in job.read_calls(task, kept.name, self.program, self):
+            kept.put(call)
+        return kept
+
+
+#: The workshops of this process, by thread and runtime: a pool of threads runs several workers in one process.
+_here = threading.local()
+
+
+def work(batch: bytes) -> bytes:
+    """Do a batch of jobs, one after the other; return their outcomes. This is all that an executor is asked to run."""
+    common, *rest = split(batch)
+    runtime, main, store, count = decode(common)
+    work_for(main)
+    workshop: Workshop | None = getattr(_here, "workshop", None)
+    if workshop is None or _here.runtime != runtime:
+        _here.workshop = workshop = Workshop(store)
+        _here.runtime = runtime
+    for program in rest[:count]:
+        number, pickled = split(program)
+        workshop.learn(int.from_bytes(number, "big"), pickled)
+    jobs = rest[count:]
+    return join([workshop.do(keep, form) for keep, form in zip(jobs[::2], jobs[1::2], strict=True)])
+
+
+def begin() -> None:
+    """Make a process of its own a worker: it leaves Ctrl-C to the driver, and does not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    gc.set_threshold(50_000, 20, 100)
+    gc.freeze()
+    driver = parent_process()
+    if driver is not None:
+        threading.Thread(target=_follow, args=(driver,), daemon=True, name="lockstep-driver").start()
+
+
+def _follow(driver: Any) -> None:
+    driver.join()
+    os._exit(1)
