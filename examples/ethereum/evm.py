@@ -29,7 +29,7 @@ A block, as other processes and logs may hold it, is one mapping with values of 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ethereum.exceptions import EthereumException
@@ -38,7 +38,7 @@ from ethereum_types.bytes import Bytes20, Bytes32
 from ethereum_types.numeric import U64, U256, Uint
 
 from .deep_stack import on_deep_stack
-from .fork_state import account_maker, fill
+from .fork_state import account_maker, fill_for
 from .forks import FORK_STARTS, Fork, fork_at, private_fork
 from .roots import state_root
 from .state import STATE_PREFIX, HeapState, Key, KeyValue
@@ -54,6 +54,8 @@ __all__ = [
     "execute",
     "heap_fork",
     "open_block",
+    "rejected",
+    "rule_of",
     "run_block",
     "state_root",
 ]
@@ -156,20 +158,24 @@ def _execute(
         try:
             transaction = build(fork, plain)
         except (ValueError, OverflowError) as error:
-            raise _rejected(env, fork, index, error) from None
+            raise rejected(env, index, rule_of(error)) from None
         try:
             fork.fork.process_transaction(block_env, output, transaction, Uint(index))
         except EthereumException as error:
-            raise _rejected(env, fork, index, error) from None
+            raise rejected(env, index, rule_of(error)) from None
     result = collect(fork, output, rooted=whole_state or fork.since("byzantium"))
     state.flush()
     return result
 
 
-def _rejected(env: BlockEnv, fork: Fork, index: int, error: Exception) -> BlockRejected:
-    # The package's own exception stays here: it may hold value types that do not unpickle.
-    rule = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return BlockRejected(f"block {env.number} ({fork.name}): transaction {index} may not be in it: {rule}")
+def rejected(env: BlockEnv, index: int, rule: str) -> BlockRejected:
+    """What is raised for a transaction that may not be in its block."""
+    return BlockRejected(f"block {env.number} ({env.rules}): transaction {index} may not be in it: {rule}")
+
+
+def rule_of(error: Exception) -> str:
+    """The rule that was broken, as text: the package's own exceptions may hold value types that do not unpickle."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def open_block(heap: KeyValue, env: BlockEnv, *, prefix: Key = STATE_PREFIX) -> None:
@@ -228,17 +234,7 @@ def run_block(heap: KeyValue, block: Block, *, prefix: Key = STATE_PREFIX, whole
 
 def heap_fork(name: str) -> Fork:
     """The fork's private copy, over HeapState."""
-    names = list(FORK_STARTS)
-
-    def fill_state(module: ModuleType, types: Any) -> None:
-        fill(
-            module,
-            types,
-            empties_vanish=names.index(name) >= names.index("paris"),
-            transient=names.index(name) >= names.index("cancun"),
-        )
-
-    return private_fork(name, fill_state)
+    return private_fork(name, lambda module, types: fill_for(name, module, types))
 
 
 class BlockHashes:

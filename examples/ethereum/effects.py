@@ -1,0 +1,181 @@
+"""What one transaction observed and did, as plain values that travel.
+
+A child executes its transactions one by one, each on what the ones before it in the child left, and gives an Effect for
+each: enough to tell whether the transaction would have done the same elsewhere, and to do there what it did, without
+executing it again.
+
+A receipt has two parts that depend on what stands before it in the block: the gas used up to it, and its place. So the
+rest of it travels: status, bloom, and the logs as they will stand in it, encoded.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from ethereum.crypto.hash import keccak256
+from ethereum.exceptions import EthereumException
+from ethereum_types.numeric import U64, Uint
+
+from .evm import BlockEnv, block_environment, rule_of
+from .fork_state import account_maker
+from .state import STATE_PREFIX, Key, Reading
+from .transactions import PlainTransaction, build
+from .watched import ALIVE, BALANCE, CODE, NONCE, Touched, WatchedState, watched_fork
+
+__all__ = ["Effect", "Refused", "Runner", "bloom_of", "rlp_bytes", "rlp_list"]
+
+#: Addresses and topics whose bits are kept.
+BLOOMS_MAX: Final = 1 << 14
+#: An observation of an account is this long; one of a slot is longer.
+ACCOUNT_KEY_BYTES: Final = 21
+SLOT_KEY_BYTES: Final = 52
+
+
+class Refused(Exception):
+    """The transaction may not stand where it was executed. The message says which rule."""
+
+
+class Effect(NamedTuple):
+    """What a transaction observed and did."""
+
+    #: Keys as in watched.py.
+    reads: frozenset[bytes]
+    #: (address, at least this, less than that): where its balance must have been.
+    ranges: tuple[tuple[bytes, int, int], ...]
+    accounts: tuple[Touched, ...]
+    #: (address + slot, value)
+    slots: tuple[tuple[bytes, int], ...]
+    gas_used: int
+    blob_gas: int
+    #: As in a receipt; None before Byzantium.
+    status: int | None
+    bloom: bytes
+    #: The list of logs in RLP.
+    logs: bytes
+    #: (hash, code) of what it deployed.
+    codes: tuple[tuple[bytes, bytes], ...]
+
+    def plain(self) -> tuple[Any, ...]:
+        """Bare tuples for a heap; the observations joined, since they are many."""
+        short = b"".join(sorted(key for key in self.reads if len(key) == ACCOUNT_KEY_BYTES))
+        long = b"".join(sorted(key for key in self.reads if len(key) == SLOT_KEY_BYTES))
+        return (short, long, self.ranges, tuple(map(tuple, self.accounts)), *self[3:])
+
+    @classmethod
+    def of(cls, plain: tuple[Any, ...]) -> "Effect":
+        """What `plain` made tuples of."""
+        short, long, ranges, accounts, *rest = plain
+        reads = {short[i : i + ACCOUNT_KEY_BYTES] for i in range(0, len(short), ACCOUNT_KEY_BYTES)}
+        reads.update([long[i : i + SLOT_KEY_BYTES] for i in range(0, len(long), SLOT_KEY_BYTES)])
+        return cls(frozenset(reads), ranges, tuple(Touched(*each) for each in accounts), *rest)
+
+
+class Runner:
+    """Executes transactions of one block, each on what the ones before it left, and tells what they did.
+
+    heap  where the state is; it is read, and not written.
+    """
+
+    def __init__(self, heap: Reading, env: BlockEnv, prefix: Key = STATE_PREFIX) -> None:
+        self.fork = watched_fork(env.rules)
+        self.env = env
+        self.state = WatchedState(heap, account_maker(self.fork.types), prefix)
+        self._block = block_environment(self.fork, env, self.state)
+
+    def run(self, index: int, plain: PlainTransaction, gas_before: int = 0, blob_gas_before: int = 0) -> Effect:
+        """Execute the transaction that stands at a place in the block.
+
+        gas_before, blob_gas_before  what those before it in the block used, where that is known.
+
+        Raises Refused when it may not be executed here, and LookupError as evm.execute; it then has done nothing.
+        """
+        fork, state = self.fork, self.state
+        state.begin_notes()
+        output = fork.vm.BlockOutput()
+        output.block_gas_used = Uint(gas_before)
+        if blob_gas_before:
+            output.blob_gas_used = U64(blob_gas_before)
+        try:
+            transaction = build(fork, plain)
+        except (ValueError, OverflowError) as error:
+            raise Refused(rule_of(error)) from None
+        try:
+            fork.fork.process_transaction(self._block, output, transaction, Uint(index))
+        except EthereumException as error:
+            state.abandon()
+            raise Refused(rule_of(error)) from None
+        except LookupError:
+            state.abandon()
+            raise
+        (failure, gas_after, logs) = output.receipts_trie._data[output.receipt_keys[0]]
+        accounts = state.touched()
+        if all(each.address != self.env.coinbase for each in accounts):
+            # With nothing to earn, what becomes of the miner's account depends on whether there is anything in it.
+            state.reads.update([self.env.coinbase + what for what in (NONCE, BALANCE, CODE, ALIVE)])
+        return Effect(
+            reads=frozenset(state.reads),
+            ranges=tuple((bytes(address), *state.ranges[address]) for address in sorted(state.ranges)),
+            accounts=accounts,
+            slots=state.changed_slots(),
+            gas_used=int(gas_after) - gas_before,
+            blob_gas=int(getattr(output, "blob_gas_used", 0)) - blob_gas_before,
+            status=int(failure is None) if fork.since("byzantium") else None,
+            bloom=bloom_of(logs),
+            logs=rlp_list(
+                rlp_list((rlp_bytes(log.address), rlp_list(map(rlp_bytes, log.topics)), rlp_bytes(log.data)))
+                for log in logs
+            ),
+            codes=tuple(sorted(state.codes.items())),
+        )
+
+
+def bloom_of(logs: Iterable[Any]) -> bytes:
+    """The bloom of a receipt's logs, 256 bytes."""
+    bloom = 0
+    for log in logs:
+        bloom |= _bits(log.address)
+        for topic in log.topics:
+            bloom |= _bits(topic)
+    return bloom.to_bytes(256, "big")
+
+
+@lru_cache(BLOOMS_MAX)
+def _bits(entry: bytes) -> int:
+    digest = keccak256(entry)
+    return (
+        1 << (int.from_bytes(digest[0:2], "big") & 0x7FF)
+        | 1 << (int.from_bytes(digest[2:4], "big") & 0x7FF)
+        | 1 << (int.from_bytes(digest[4:6], "big") & 0x7FF)
+    )
+
+
+def rlp_bytes(data: bytes) -> bytes:
+    """A string in RLP."""
+    if len(data) == 1 and data[0] < 0x80:
+        return bytes(data)
+    return _head(0x80, len(data)) + data
+
+
+def rlp_list(items: Iterable[bytes]) -> bytes:
+    """A list, of items that are encoded already, in RLP."""
+    body = b"".join(items)
+    return _head(0xC0, len(body)) + body
+
+
+def rlp_int(number: int) -> bytes:
+    """A number in RLP."""
+    return rlp_bytes(number.to_bytes((number.bit_length() + 7) // 8, "big"))
+
+
+def rlp_item(value: Any) -> bytes:
+    """An int, bytes, or a tuple of those, in RLP."""
+    if isinstance(value, int):
+        return rlp_int(value)
+    return rlp_bytes(value) if isinstance(value, bytes) else rlp_list(map(rlp_item, value))
+
+
+def _head(base: int, size: int) -> bytes:
+    if size < 56:
+        return bytes([base + size])
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([base + 55 + len(length)]) + length
