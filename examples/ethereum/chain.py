@@ -70,15 +70,6 @@ class Group(Process):
         return effects
 
 
-class Listing(Process):
-    """Computes the root of the transactions under "transactions": it needs no state, and can be had meanwhile."""
-
-    placement = "worker"
-
-    async def run(self) -> None:
-        self.heap["root"] = transactions_root(self.heap["transactions"])
-
-
 class Chain(Root):
     """One Ethereum block for each block, in the form of evm.py, with these keys beside it:
 
@@ -143,21 +134,21 @@ class Chain(Root):
         for number, places in enumerate(groups):
             given["transactions"] = tuple((place, transactions[place]) for place in places)
             await self.put(number, given, program=Group, start=True)
-        await self.put("listing", {"transactions": transactions}, program=Listing, start=True)
         effects: list[Effect | None] = [None] * len(transactions)
+        listed = b""
         for number, places in enumerate(groups):
             found = await self.get(number, *[("effect", place) for place in places])
             for place, effect in zip(places, found if len(places) > 1 else (found,), strict=True):
                 effects[place] = None if effect is None else Effect.of(effect)
             await self.drop(number)
+            # Computed while the other groups run: that of the first, which is the heaviest, was waited for already.
+            listed = listed or transactions_root(transactions)
         merge = Merge(self.heap, env, transactions, groups, effects)
         on_deep_stack(merge.run)
         merge.state.write(self.heap)
         if not partial(block):
             close_block(self.heap, env, ommers=block.get("ommers", ()), withdrawals=block.get("withdrawals", ()))
-        result = merge.result(await self.get("listing", "root"))
-        await self.drop("listing")
-        return result, len(merge.again)
+        return merge.result(listed), len(merge.again)
 
 
 def partial(block: dict[str, Any]) -> bool:
