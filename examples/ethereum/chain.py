@@ -47,7 +47,7 @@ class Executor(Process):
 
 
 class Group(Process):
-    """Executes the transactions under "transactions", (place in the block, transaction) each, and writes their effects.
+    """Executes the transactions under "transactions", (place in the block, transaction, sender) each; tells their effects.
 
     The state stays as it is: "effect", place is what the transaction at that place did, or None where it was refused.
     """
@@ -61,9 +61,9 @@ class Group(Process):
     def _execute(self) -> list[tuple[int, Any]]:
         runner = Runner(self.heap, BlockEnv.of(dict(self.heap.items("block"))))
         effects: list[tuple[int, Any]] = []
-        for place, plain in self.heap["transactions"]:
+        for place, plain, sender in self.heap["transactions"]:
             try:
-                effects.append((place, runner.run(place, plain).plain()))
+                effects.append((place, runner.run(place, plain, ahead_of=sender).plain()))
             except (Refused, LookupError):
                 # It ran too early, or without what an earlier one does: in its place it will be seen.
                 effects.append((place, None))
@@ -88,7 +88,9 @@ class Chain(Root):
             return {"entries": heap.count(STATE)}
         block = dict(heap.items("block"))
         wanted = heap.pop(("block", "groups"), None)
-        groups = None if wanted is None else self._groups(block, wanted)
+        if wanted is not None and "senders" not in block:
+            block["senders"] = senders_of(BlockEnv.of(block), block["transactions"])
+        groups = None if wanted is None else _groups(block, wanted)
         if groups is None:
             # The way to a worker and back costs something, and in order there is nothing to win by it.
             result, again = await self._in_order("worker" if wanted is None else "loop"), 0
@@ -105,18 +107,6 @@ class Chain(Root):
             "executed again": again,
         }
 
-    def _groups(self, block: dict[str, Any], wanted: int) -> tuple[tuple[int, ...], ...] | None:
-        """The groups of a block; None: it is to be executed in order."""
-        env = BlockEnv.of(block)
-        names = list(FORK_STARTS)
-        rooted = not partial(block) and names.index(env.rules) < names.index("byzantium")
-        if wanted == 1 or rooted:  # receipts contain the state's root behind each transaction
-            return None
-        transactions = block["transactions"]
-        senders = block.get("senders") or senders_of(env, transactions)
-        groups = groups_of(transactions, senders, wanted or GROUPS)
-        return groups if wanted or worth(transactions, groups) else None
-
     async def _in_order(self, placement: Any) -> Result:
         given = {"state": self.heap.region(STATE), "block": self.heap.region("block")}
         await self.put("executor", given, program=Executor, start=True, placement=placement)
@@ -127,12 +117,12 @@ class Chain(Root):
 
     async def _in_groups(self, block: dict[str, Any], groups: tuple[tuple[int, ...], ...]) -> tuple[Result, int]:
         env = BlockEnv.of(block)
-        transactions = block["transactions"]
+        transactions, senders = block["transactions"], block["senders"]
         open_block(self.heap, env)
         given = {("block", name): block[name] for name in BlockEnv.__dataclass_fields__ if name in block}
         given["state"] = self.heap.region(STATE)
         for number, places in enumerate(groups):
-            given["transactions"] = tuple((place, transactions[place]) for place in places)
+            given["transactions"] = tuple((place, transactions[place], senders[place]) for place in places)
             await self.put(number, given, program=Group, start=True)
         effects: list[Effect | None] = [None] * len(transactions)
         listed = b""
@@ -149,6 +139,18 @@ class Chain(Root):
         if not partial(block):
             close_block(self.heap, env, ommers=block.get("ommers", ()), withdrawals=block.get("withdrawals", ()))
         return merge.result(listed), len(merge.again)
+
+
+def _groups(block: dict[str, Any], wanted: int) -> tuple[tuple[int, ...], ...] | None:
+    """The groups of a block; None: it is to be executed in order."""
+    env = BlockEnv.of(block)
+    names = list(FORK_STARTS)
+    rooted = not partial(block) and names.index(env.rules) < names.index("byzantium")
+    if wanted == 1 or rooted:  # receipts contain the state's root behind each transaction
+        return None
+    transactions = block["transactions"]
+    groups = groups_of(transactions, block["senders"], wanted or GROUPS)
+    return groups if wanted or worth(transactions, groups) else None
 
 
 def partial(block: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from ethereum_types.numeric import U64, Uint
 from .evm import BlockEnv, block_environment, rule_of
 from .fork_state import account_maker
 from .state import STATE_PREFIX, Key, Reading
-from .transactions import PlainTransaction, build
+from .transactions import PlainTransaction, build, nonce_of
 from .watched import ALIVE, BALANCE, CODE, NONCE, Touched, WatchedState, watched_fork
 
 __all__ = ["Effect", "Refused", "Runner", "bloom_of", "rlp_bytes", "rlp_list"]
@@ -38,6 +38,8 @@ class Refused(Exception):
 class Effect(NamedTuple):
     """What a transaction observed and did."""
 
+    #: Whose nonce was the transaction's own: that is not among what it observed.
+    sender: bytes
     #: Keys as in watched.py.
     reads: frozenset[bytes]
     #: (address, at least this, less than that): where its balance must have been.
@@ -59,15 +61,15 @@ class Effect(NamedTuple):
         """Bare tuples for a heap; the observations joined, since they are many."""
         short = b"".join(sorted(key for key in self.reads if len(key) == ACCOUNT_KEY_BYTES))
         long = b"".join(sorted(key for key in self.reads if len(key) == SLOT_KEY_BYTES))
-        return (short, long, self.ranges, tuple(map(tuple, self.accounts)), *self[3:])
+        return (self.sender, short, long, self.ranges, tuple(map(tuple, self.accounts)), *self[4:])
 
     @classmethod
     def of(cls, plain: tuple[Any, ...]) -> "Effect":
         """What `plain` made tuples of."""
-        short, long, ranges, accounts, *rest = plain
+        sender, short, long, ranges, accounts, *rest = plain
         reads = {short[i : i + ACCOUNT_KEY_BYTES] for i in range(0, len(short), ACCOUNT_KEY_BYTES)}
         reads.update([long[i : i + SLOT_KEY_BYTES] for i in range(0, len(long), SLOT_KEY_BYTES)])
-        return cls(frozenset(reads), ranges, tuple(Touched(*each) for each in accounts), *rest)
+        return cls(sender, frozenset(reads), ranges, tuple(Touched(*each) for each in accounts), *rest)
 
 
 class Runner:
@@ -82,15 +84,27 @@ class Runner:
         self.state = WatchedState(heap, account_maker(self.fork.types), prefix)
         self._block = block_environment(self.fork, env, self.state)
 
-    def run(self, index: int, plain: PlainTransaction, gas_before: int = 0, blob_gas_before: int = 0) -> Effect:
+    def run(
+        self,
+        index: int,
+        plain: PlainTransaction,
+        *,
+        gas_before: int = 0,
+        blob_gas_before: int = 0,
+        ahead_of: bytes = b"",
+    ) -> Effect:
         """Execute the transaction that stands at a place in the block.
 
         gas_before, blob_gas_before  what those before it in the block used, where that is known.
+        ahead_of  the sender, as far as is known: its transactions before this one may not have been executed here, and
+                  are taken to have been as far as its nonce goes.
 
         Raises Refused when it may not be executed here, and LookupError as evm.execute; it then has done nothing.
         """
         fork, state = self.fork, self.state
         state.begin_notes()
+        if ahead_of:
+            state.leap(ahead_of, nonce_of(plain))
         output = fork.vm.BlockOutput()
         output.block_gas_used = Uint(gas_before)
         if blob_gas_before:
@@ -107,12 +121,17 @@ class Runner:
         except LookupError:
             state.abandon()
             raise
+        if ahead_of and state.sender != ahead_of:
+            state.abandon()
+            raise Refused("it is of another sender than was said")
         (failure, gas_after, logs) = output.receipts_trie._data[output.receipt_keys[0]]
         accounts = state.touched()
         if all(each.address != self.env.coinbase for each in accounts):
             # With nothing to earn, what becomes of the miner's account depends on whether there is anything in it.
             state.reads.update([self.env.coinbase + what for what in (NONCE, BALANCE, CODE, ALIVE)])
+        state.reads.discard(state.sender + NONCE)
         return Effect(
+            sender=state.sender,
             reads=frozenset(state.reads),
             ranges=tuple((bytes(address), *state.ranges[address]) for address in sorted(state.ranges)),
             accounts=accounts,

@@ -3,71 +3,73 @@
 Nothing here has a say in any result: a bad guess costs time alone. It must be the same guess everywhere, though, since
 what is executed twice follows from it; so it depends on the block and on the number of groups, and on nothing else.
 
-The guess. A sender's transactions hang together by their nonces. Beside that, transactions that name the same address
-are likely to touch the same slots: the less common the address in the block, the likelier. A token that a third of the
-block moves is named by many that have nothing to do with each other; a pair, a pool or an account that two of them name
-is not. So addresses are taken from the rarest on, and those that name one are put into one cluster, unless that would
-make a cluster too heavy to be balanced. Addresses are named as sender, as recipient, in the access list, and in the call
-data, where they stand as words of 32 bytes that begin with twelve zeros.
+The guess. Transactions that name the same address are likely to touch the same slots: the less common the address in
+the block, the likelier. A token that a third of the block moves is named by many that have nothing to do with each
+other; a pair, a pool or an account that two of them name is not. Two addresses that are named one behind the other,
+such as the two tokens of a swap, count as one of their own. So names are taken from the rarest on, and the transactions
+that share one are put into one cluster, unless that would make a cluster too heavy to be balanced.
+
+A sender's calls stay together whatever they weigh: who calls twice in a block mostly calls the same. His payments do
+not, for all that they have in common is a nonce, which every one of them brings along.
+
+Addresses are named as sender of calls, as recipient, in the access list, and in the call data: there as words of 32 bytes that
+begin with twelve zeros, or in a packed path of pools; and anywhere, once some transaction of the block has named them.
 
 Clusters are dealt to the groups from the heaviest on, each to the group that has least. How long a transaction will
-take is not known; its gas limit says something, and less the higher it is: hence the root.
+take is not known; its gas limit stands for it.
 """
 
 import heapq
+import re
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from math import isqrt
-from typing import Any, Final
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
 
 from ethereum.exceptions import EthereumException
 from ethereum_types.numeric import U64
 
 from .evm import BlockEnv
 from .forks import installed_fork
-from .transactions import PlainTransaction, build
+from .transactions import PlainTransaction, build, parts_of
 
-__all__ = ["GROUPS", "groups_of", "parts_of", "senders_of", "worth"]
+__all__ = ["GROUPS", "groups_of", "senders_of", "worth"]
 
 #: Into how many groups a block is divided unless somebody says otherwise: more than there are workers mostly, so that
 #: a group that takes longer than was thought leaves work for the others to do meanwhile.
 GROUPS: Final = 8
 #: A cluster may have at most this share of what a block weighs.
-SHARE_MAX: Final = 0.4
-WORD_BYTES: Final = 32
-SELECTOR_BYTES: Final = 4
-ADDRESS_AT: Final = 12
-#: A word whose first bytes behind the zeros are zeros too is a number, not an address.
-ADDRESS_ZEROS: Final = bytes(4)
+SHARE_MAX: Final = 0.3
+#: An address in call data: padded to a word, or in a packed path, behind or before one of the usual fees. Words begin
+#: anywhere: what is called may be handed on inside of other data.
+_ADDRESS: Final = re.compile(
+    rb"(?s)(?=\x00{12}([^\x00].{19})|(?:\x00\x01\xf4|\x00\x0b\xb8|\x00\x27\x10|\x00\x00\x64)([^\x00].{19}))"
+)
+#: What has so many zeros in a row is a number.
+ZEROS_MAX: Final = 3
 #: A block of fewer transactions, or with one group heavier than this share, is not worth the way.
 WORTH_MIN: Final = 16
 WORTH_SHARE_MAX: Final = 0.7
-#: By a transaction's type: where its gas limit stands; recipient, value, data and access list follow.
-_GAS_AT: Final = {0: 3, 1: 4, 2: 5, 3: 5}
-
-
-def parts_of(plain: PlainTransaction) -> tuple[int, bytes, bytes, tuple[Any, ...]]:
-    """(gas limit, recipient, data, access list) of a transaction as in transactions.py."""
-    at = _GAS_AT[plain[0]]
-    gas, to, _, data = plain[at : at + 4]
-    return gas, to, data, plain[at + 4] if plain[0] else ()
-
 
 def groups_of(
     transactions: Sequence[PlainTransaction], senders: Sequence[bytes], count: int
 ) -> tuple[tuple[int, ...], ...]:
     """The places of a block's transactions, in at most `count` groups, each in order; the heaviest group first."""
-    weights = [isqrt(parts_of(plain)[0]) for plain in transactions]
-    clusters = _Clusters(weights)
-    for _, places in sorted(_places(senders).items()):
-        clusters.join(places, None)
-    named: dict[bytes, list[int]] = defaultdict(list)
+    weights = [parts_of(plain)[0] for plain in transactions]
+    clusters = _Clusters(weights, SHARE_MAX * sum(weights))
+    calls_of: dict[bytes, list[int]] = defaultdict(list)
     for place, (plain, sender) in enumerate(zip(transactions, senders, strict=True)):
-        for address in {sender, *_named(plain)}:
-            named[address].append(place)
-    most = SHARE_MAX * sum(weights)
-    for _, places in sorted(named.items(), key=lambda entry: (len(entry[1]), entry[0])):
-        clusters.join(places, most)
+        if parts_of(plain)[2]:
+            calls_of[sender].append(place)
+    for places in calls_of.values():
+        clusters.join(places, at_any_rate=True)
+    places_of: dict[bytes, list[int]] = defaultdict(list)
+    for place, names in enumerate(_names(transactions, senders)):
+        for name in names:
+            places_of[name].append(place)
+    for _, places in sorted(places_of.items(), key=lambda entry: (len(entry[1]), entry[0])):
+        clusters.join(places)
     return _dealt(clusters.all(), weights, count)
 
 
@@ -87,43 +89,57 @@ def senders_of(env: BlockEnv, transactions: Sequence[PlainTransaction]) -> list[
 
 def worth(transactions: Sequence[PlainTransaction], groups: Sequence[Sequence[int]]) -> bool:
     """Whether these groups are likely to be done sooner than the same transactions in order."""
-    weights = [sum(isqrt(parts_of(transactions[place])[0]) for place in places) for places in groups]
+    weights = [sum(parts_of(transactions[place])[0] for place in places) for places in groups]
     return len(transactions) >= WORTH_MIN and max(weights) <= WORTH_SHARE_MAX * sum(weights)
 
 
-def _places(senders: Sequence[bytes]) -> dict[bytes, list[int]]:
-    places: dict[bytes, list[int]] = defaultdict(list)
-    for place, sender in enumerate(senders):
-        places[sender].append(place)
-    return places
-
-
-def _named(plain: PlainTransaction) -> Iterator[bytes]:
-    _, to, data, access = parts_of(plain)
-    if to:
-        yield to
-    for at in range(SELECTOR_BYTES, len(data) - WORD_BYTES + 1, WORD_BYTES):
-        if data[at : at + ADDRESS_AT] == bytes(ADDRESS_AT):
-            address = data[at + ADDRESS_AT : at + WORD_BYTES]
-            if not address.startswith(ADDRESS_ZEROS):
-                yield address
-    for address, _ in access:
-        yield address
+def _names(transactions: Sequence[PlainTransaction], senders: Sequence[bytes]) -> list[set[bytes]]:
+    """What each transaction names: addresses, and pairs of them."""
+    names: list[set[bytes]] = []
+    data: list[bytes] = []
+    for plain, sender in zip(transactions, senders, strict=True):
+        _, to, called, access = parts_of(plain)
+        names.append({name for name in (to, sender if called else b"", *(address for address, _ in access)) if name})
+        data.append(called)
+    whole = b"".join(data)
+    starts = [0, *accumulate(map(len, data))]
+    found: set[tuple[int, bytes]] = set()
+    for match in _ADDRESS.finditer(whole):
+        address = match[1] or match[2]
+        if bytes(ZEROS_MAX) not in address:
+            found.add((match.start(1 if match[1] else 2), address))
+    for address in {address for _, address in found}.union(*names):
+        at = whole.find(address)
+        while at >= 0:
+            found.add((at, address))
+            at = whole.find(address, at + 1)
+    last, before = -1, b""
+    for at, address in sorted(found):
+        place = bisect_right(starts, at) - 1
+        names[place].add(address)
+        if place == last:
+            names[place].add(min(before, address) + max(before, address))
+        last, before = place, address
+    return names
 
 
 class _Clusters:
-    """Disjoint sets of places, each with its weight."""
+    """Disjoint sets of places, none heavier than `most` unless a single place is."""
 
-    def __init__(self, weights: Sequence[int]) -> None:
+    def __init__(self, weights: Sequence[int], most: float) -> None:
         self._parents = list(range(len(weights)))
         self._weights = list(weights)
+        self._most = most
 
-    def join(self, places: Sequence[int], most: float | None) -> None:
-        """Put places into the first one's cluster, as far as that does not get heavier than `most`."""
+    def join(self, places: Sequence[int], *, at_any_rate: bool = False) -> None:
+        """Put places into one cluster; or, where that would get too heavy, into several, one after the other."""
         home = self._root(places[0])
         for place in places[1:]:
             other = self._root(place)
-            if other == home or (most is not None and self._weights[home] + self._weights[other] > most):
+            if other == home:
+                continue
+            if not at_any_rate and self._weights[home] + self._weights[other] > self._most:
+                home = min(home, other, key=lambda root: (self._weights[root], root))
                 continue
             home, other = sorted((home, other))
             self._parents[other] = home

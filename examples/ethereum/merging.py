@@ -10,7 +10,8 @@ watched.py, whose value in the merged state is another one than the group had at
     any other is executed again, on the merged state. Its own group is now mistaken as well: about all in which the two
     outcomes differ.
 
-A range of a balance counts as observed where the balance is not in it. A transaction that was refused where it ran is
+A sender's nonce is what its transaction says, or the transaction may not be executed: so it is compared with that, and
+a sender's transactions may be in several groups. A range of a balance counts as observed where the balance is not in it. A transaction that was refused where it ran is
 executed again in any case: only in its place can be told whether it may be in the block.
 
 Balances are merged as sums. Everything else that a transaction writes, it writes as it is.
@@ -20,13 +21,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from .effects import Effect, Refused, Runner, rlp_bytes, rlp_int, rlp_item, rlp_list
-from .grouping import parts_of
 from .evm import BlockEnv, Result, rejected
 from .fork_state import NO_ROOT
 from .forks import Fork
 from .roots import ordered_root
 from .state import EMPTY_CODE_HASH, STATE_PREFIX, Key, KeyValue, Reading, Value
-from .transactions import PlainTransaction
+from .transactions import PlainTransaction, nonce_of, parts_of
 from .watched import ALIVE, BALANCE, CODE, NONCE, SLOTS, Account, Touched, watched_fork
 
 __all__ = ["Merge", "Merged"]
@@ -189,6 +189,9 @@ class Merge:
         mistaken = self._mistaken[self._group[place]]
         if not mistaken.isdisjoint(effect.reads):
             return False
+        sender = self.state.account(effect.sender)
+        if (0 if sender is None else sender[0]) != nonce_of(self._transactions[place]):
+            return False
         for address, low, high in effect.ranges:
             if address + BALANCE in mistaken:
                 account = self.state.account(address)
@@ -210,7 +213,9 @@ class Merge:
     def _redo(self, place: int, before: Effect | None) -> None:
         runner = Runner(self.state, self._env, self._prefix)
         try:
-            effect = runner.run(place, self._transactions[place], self._gas, self._blob_gas)
+            effect = runner.run(
+                place, self._transactions[place], gas_before=self._gas, blob_gas_before=self._blob_gas
+            )
         except Refused as error:
             raise rejected(self._env, place, str(error)) from None
         changed = self.state.apply(effect)

@@ -63,8 +63,10 @@ class Touched(NamedTuple):
 class WatchedState(HeapState):
     """A HeapState with notes of the transaction that runs on it. `begin_notes` starts them anew."""
 
-    __slots__ = ("codes", "ranges", "reads", "slots_before", "starts")
+    __slots__ = ("_leapt", "codes", "ranges", "reads", "sender", "slots_before", "starts")
 
+    #: Who sent the transaction, once that has been found out.
+    sender: bytes
     #: What the transaction observed.
     reads: set[bytes]
     #: address -> (at least this, less than that): what its balance before the transaction was found to be.
@@ -84,11 +86,20 @@ class WatchedState(HeapState):
 
     def begin_notes(self) -> None:
         """Forget the notes; a transaction begins."""
+        self.sender = b""
+        self._leapt: tuple[bytes, Any] | None = None
         self.reads = set()
         self.codes = {}
         self.ranges = {}
         self.starts = {}
         self.slots_before = {}
+
+    def leap(self, address: bytes, nonce: int) -> None:
+        """Let an account have a nonce that it gets by transactions which were not executed here, if it is a later one."""
+        account = self.accounts[address] if address in self.accounts else self.load_account(address)
+        if account is not None and int(account.nonce) < nonce:
+            self._leapt = (address, account)
+            self.accounts[address] = self.make_account(nonce, int(account.balance), account.code)
 
     def abandon(self) -> None:
         """Undo what the transaction wrote, wherever it is in it."""
@@ -96,6 +107,8 @@ class WatchedState(HeapState):
         self.journal.clear()
         self.created_accounts.clear()
         self.accounts.update(self.starts)
+        if self._leapt is not None:
+            self.accounts[self._leapt[0]] = self._leapt[1]
         for (address, slot), value in self.slots_before.items():
             self.region(address).slots[slot] = value
 
@@ -312,6 +325,7 @@ def _noting(check: Callable[..., Any]) -> Callable[..., Any]:
         if hasattr(tx, "blob_versioned_hashes"):
             wanted += len(tx.blob_versioned_hashes) * BLOB_GAS * int(tx.max_fee_per_blob_gas)
         state = block_env.state
+        state.sender = bytes(sender)
         state.enough(sender, int(state.accounts[sender].balance), wanted)
         return found
 
