@@ -9,7 +9,8 @@ of which shows in a result:
 
 - What begins together for one slot travels together, in batches of about `_BATCH_S`: to send one costs as much as to run
   a small activation. Two batches are under way in a slot while more are waiting than there are slots, so that it is never
-  idle; one towards the end, so that no slot has the last two while another has none.
+  idle; one towards the end, so that no slot has the last two while another has none; and one where activations are so
+  long that the way back and there does not count, for what stands behind a long one cannot be done elsewhere.
 - A process whose state is large, or which stands in the middle of `run`, goes to the slot that has it in memory.
 - A worker that dies takes with it what was in flight in its slot, and that is sent again. The batch that it was at work
   on is suspect: those in it are sent one by one. Who has a worker to himself when it dies `DEATHS_MAX` times, or is stuck
@@ -65,6 +66,8 @@ STUCK_MAX: Final = 2
 #: About how long a batch is to take.
 _BATCH_S: Final = 0.005
 _BATCH_JOBS_MAX: Final = 256
+#: What takes longer than this is never sent ahead of its time.
+_LONG_S: Final = 0.02
 #: How long what was dropped may take to end by itself.
 _GRACE_S: Final = 0.02
 #: A worker that has so much waiting for it gives some to one that has nothing.
@@ -299,6 +302,9 @@ class Crew:
                     self._doom(place, place.flights[0])
 
     def _depth(self, place: _Place) -> int:
+        queue = place.waiting or self._waiting
+        if not queue or (self._costs.seconds(queue[0].cls) or 0.0) > _LONG_S:
+            return 1
         return 2 if len(self._waiting) + len(place.waiting) > len(self._places) else 1
 
     def _let_go(self, kernel: Kernel) -> None:
