@@ -16,19 +16,24 @@ from ethereum.crypto.hash import keccak256
 from ethereum.exceptions import EthereumException
 from ethereum_types.numeric import U64, Uint
 
+from .encoding import rlp_bytes, rlp_list
 from .evm import BlockEnv, block_environment, rule_of
 from .fork_state import account_maker
 from .state import STATE_PREFIX, Key, Reading
 from .transactions import PlainTransaction, build, nonce_of
 from .watched import ALIVE, BALANCE, CODE, NONCE, Touched, WatchedState, watched_fork
 
-__all__ = ["Effect", "Refused", "Runner", "bloom_of", "rlp_bytes", "rlp_list"]
+__all__ = ["Effect", "Refused", "Runner", "bloom_of"]
 
 #: Addresses and topics whose bits are kept.
 BLOOMS_MAX: Final = 1 << 14
 #: An observation of an account is this long; one of a slot is longer.
 ACCOUNT_KEY_BYTES: Final = 21
 SLOT_KEY_BYTES: Final = 52
+#: A balance, or the difference of two, with its sign.
+SIGNED_BYTES: Final = 33
+PACKED_BYTES: Final = 94
+NO_LOGS: Final = b"\xc0"
 
 
 class Refused(Exception):
@@ -58,18 +63,72 @@ class Effect(NamedTuple):
     codes: tuple[tuple[bytes, bytes], ...]
 
     def plain(self) -> tuple[Any, ...]:
-        """Bare tuples for a heap; the observations joined, since they are many."""
-        short = b"".join(sorted(key for key in self.reads if len(key) == ACCOUNT_KEY_BYTES))
-        long = b"".join(sorted(key for key in self.reads if len(key) == SLOT_KEY_BYTES))
-        return (self.sender, short, long, self.ranges, tuple(map(tuple, self.accounts)), *self[4:])
+        """A bare tuple for a heap. What there are many of is packed, for a value's every element has its price there."""
+        return (
+            self.sender,
+            b"".join(sorted(key for key in self.reads if len(key) == ACCOUNT_KEY_BYTES)),
+            b"".join(sorted(key for key in self.reads if len(key) == SLOT_KEY_BYTES)),
+            b"".join([address + _signed(low) + _signed(high) for address, low, high in self.ranges]),
+            b"".join(map(_packed, self.accounts)),
+            b"".join([key + value.to_bytes(32, "big") for key, value in self.slots]),
+            self.gas_used,
+            self.blob_gas,
+            self.status,
+            self.bloom if self.logs != NO_LOGS else b"",
+            self.logs,
+            self.codes,
+        )
 
     @classmethod
     def of(cls, plain: tuple[Any, ...]) -> "Effect":
-        """What `plain` made tuples of."""
-        sender, short, long, ranges, accounts, *rest = plain
-        reads = {short[i : i + ACCOUNT_KEY_BYTES] for i in range(0, len(short), ACCOUNT_KEY_BYTES)}
-        reads.update([long[i : i + SLOT_KEY_BYTES] for i in range(0, len(long), SLOT_KEY_BYTES)])
-        return cls(sender, frozenset(reads), ranges, tuple(Touched(*each) for each in accounts), *rest)
+        """What `plain` made a tuple of."""
+        sender, short, long, ranges, accounts, slots, gas_used, blob_gas, status, bloom, logs, codes = plain
+        reads = _cut(short, ACCOUNT_KEY_BYTES) + _cut(long, SLOT_KEY_BYTES)
+        return cls(
+            sender=sender,
+            reads=frozenset(reads),
+            ranges=tuple(
+                (each[:20], _number(each[20:53]), _number(each[53:])) for each in _cut(ranges, 20 + 2 * SIGNED_BYTES)
+            ),
+            accounts=tuple(map(_unpacked, _cut(accounts, PACKED_BYTES))),
+            slots=tuple((each[:52], int.from_bytes(each[52:], "big")) for each in _cut(slots, SLOT_KEY_BYTES + 32)),
+            gas_used=gas_used,
+            blob_gas=blob_gas,
+            status=status,
+            bloom=bloom or bytes(256),
+            logs=logs,
+            codes=codes,
+        )
+
+
+def _cut(data: bytes, size: int) -> list[bytes]:
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+def _signed(number: int) -> bytes:
+    return number.to_bytes(SIGNED_BYTES, "big", signed=True)
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=True)
+
+
+def _packed(touched: Touched) -> bytes:
+    """A Touched in PACKED_BYTES: address, what it has, nonce, balance, code hash."""
+    address, exists, nonce, balance, code_hash = touched
+    has = exists | (nonce is not None) << 1 | (code_hash is not None) << 2
+    return address + bytes([has]) + (nonce or 0).to_bytes(8, "big") + _signed(balance) + (code_hash or bytes(32))
+
+
+def _unpacked(data: bytes) -> Touched:
+    has = data[20]
+    return Touched(
+        data[:20],
+        bool(has & 1),
+        int.from_bytes(data[21:29], "big") if has & 2 else None,
+        _number(data[29:62]),
+        data[62:] if has & 4 else None,
+    )
 
 
 class Runner:
@@ -166,35 +225,3 @@ def _bits(entry: bytes) -> int:
         | 1 << (int.from_bytes(digest[2:4], "big") & 0x7FF)
         | 1 << (int.from_bytes(digest[4:6], "big") & 0x7FF)
     )
-
-
-def rlp_bytes(data: bytes) -> bytes:
-    """A string in RLP."""
-    if len(data) == 1 and data[0] < 0x80:
-        return bytes(data)
-    return _head(0x80, len(data)) + data
-
-
-def rlp_list(items: Iterable[bytes]) -> bytes:
-    """A list, of items that are encoded already, in RLP."""
-    body = b"".join(items)
-    return _head(0xC0, len(body)) + body
-
-
-def rlp_int(number: int) -> bytes:
-    """A number in RLP."""
-    return rlp_bytes(number.to_bytes((number.bit_length() + 7) // 8, "big"))
-
-
-def rlp_item(value: Any) -> bytes:
-    """An int, bytes, or a tuple of those, in RLP."""
-    if isinstance(value, int):
-        return rlp_int(value)
-    return rlp_bytes(value) if isinstance(value, bytes) else rlp_list(map(rlp_item, value))
-
-
-def _head(base: int, size: int) -> bytes:
-    if size < 56:
-        return bytes([base + size])
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([base + 55 + len(length)]) + length

@@ -20,7 +20,8 @@ Balances are merged as sums. Everything else that a transaction writes, it write
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from .effects import Effect, Refused, Runner, rlp_bytes, rlp_int, rlp_item, rlp_list
+from .effects import Effect, Refused, Runner
+from .encoding import rlp_bytes, rlp_int, rlp_item, rlp_list
 from .evm import BlockEnv, Result, rejected
 from .fork_state import NO_ROOT
 from .forks import Fork

@@ -40,7 +40,7 @@ SLOTS: Final = b"s"
 #: What a blob takes of its own gas.
 BLOB_GAS: Final = 1 << 17
 #: A balance that is never reached.
-NO_LIMIT: Final = 1 << 257
+NO_LIMIT: Final = 1 << 256
 
 #: (nonce, balance, code hash), or None where there is no account.
 Account = tuple[int, int, bytes] | None
