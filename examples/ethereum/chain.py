@@ -111,7 +111,7 @@ class Chain(Root):
         given = {"state": self.heap.region(STATE), "block": self.heap.region("block")}
         await self.put("executor", given, program=Executor, start=True, placement=placement)
         await self.merge("executor", region=STATE)
-        result = Result(*await self.get("executor", "result"), receipts=())
+        result = Result._make((*await self.get("executor", "result"), ()))
         await self.drop("executor")
         return result
 
@@ -119,7 +119,9 @@ class Chain(Root):
         env = BlockEnv.of(block)
         transactions, senders = block["transactions"], block["senders"]
         open_block(self.heap, env)
-        given = {("block", name): block[name] for name in BlockEnv.__dataclass_fields__ if name in block}
+        given: dict[Any, Any] = {
+            ("block", name): block[name] for name in BlockEnv.__dataclass_fields__ if name in block
+        }
         given["state"] = self.heap.region(STATE)
         for number, places in enumerate(groups):
             given["transactions"] = tuple((place, transactions[place], senders[place]) for place in places)

@@ -52,6 +52,7 @@ ZEROS_MAX: Final = 3
 WORTH_MIN: Final = 16
 WORTH_SHARE_MAX: Final = 0.7
 
+
 def groups_of(
     transactions: Sequence[PlainTransaction], senders: Sequence[bytes], count: int
 ) -> tuple[tuple[int, ...], ...]:

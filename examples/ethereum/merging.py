@@ -24,7 +24,6 @@ from .effects import Effect, Refused, Runner
 from .encoding import rlp_bytes, rlp_int, rlp_item, rlp_list
 from .evm import BlockEnv, Result, rejected
 from .fork_state import NO_ROOT
-from .forks import Fork
 from .roots import ordered_root
 from .state import EMPTY_CODE_HASH, STATE_PREFIX, Key, KeyValue, Reading, Value
 from .transactions import PlainTransaction, nonce_of, parts_of
@@ -214,9 +213,7 @@ class Merge:
     def _redo(self, place: int, before: Effect | None) -> None:
         runner = Runner(self.state, self._env, self._prefix)
         try:
-            effect = runner.run(
-                place, self._transactions[place], gas_before=self._gas, blob_gas_before=self._blob_gas
-            )
+            effect = runner.run(place, self._transactions[place], gas_before=self._gas, blob_gas_before=self._blob_gas)
         except Refused as error:
             raise rejected(self._env, place, str(error)) from None
         changed = self.state.apply(effect)
