@@ -114,7 +114,7 @@ def test_a_pack_that_is_not_there_is_named_with_the_mend() -> None:
 
 async def test_a_transaction_that_may_not_be_in_a_block_fails_it_and_the_head_stays() -> None:
     first, second = signed_blocks(2, 4)
-    async with Runtime(Chain, genesis=lambda: sender_entries(8)) as rt:
+    async with Runtime(Chain, genesis=lambda: sender_entries(8), workers=0) as rt:
         made = await rt.advance(first)
         root = rt.state().heap.digest()
         with pytest.raises(BlockFailed) as caught:
