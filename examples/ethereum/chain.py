@@ -40,9 +40,9 @@ class Executor(Process):
         if partial(block):
             env = BlockEnv.of(block)
             open_block(self.heap, env)
-            result = execute(self.heap, env, block["transactions"])
+            result = execute(self.heap, env, block["transactions"], receipts=False)
         else:
-            result = run_block(self.heap, block)
+            result = run_block(self.heap, block, receipts=False)
         self.heap["result"] = result.plain()[:5]
 
 

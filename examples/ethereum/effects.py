@@ -8,25 +8,20 @@ A receipt has two parts that depend on what stands before it in the block: the g
 rest of it travels: status, bloom, and the logs as they will stand in it, encoded.
 """
 
-from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ethereum.crypto.hash import keccak256
 from ethereum.exceptions import EthereumException
 from ethereum_types.numeric import U64, Uint
 
-from .encoding import rlp_bytes, rlp_list
+from .encoding import bloom_of, rlp_bytes, rlp_list
 from .evm import BlockEnv, block_environment, rule_of
 from .fork_state import account_maker
 from .state import STATE_PREFIX, Key, Reading
 from .transactions import PlainTransaction, build, nonce_of
 from .watched import ALIVE, BALANCE, CODE, NONCE, Touched, WatchedState, watched_fork
 
-__all__ = ["Effect", "Refused", "Runner", "bloom_of"]
+__all__ = ["Effect", "Refused", "Runner"]
 
-#: Addresses and topics whose bits are kept.
-BLOOMS_MAX: Final = 1 << 14
 #: An observation of an account is this long; one of a slot is longer.
 ACCOUNT_KEY_BYTES: Final = 21
 SLOT_KEY_BYTES: Final = 52
@@ -205,23 +200,3 @@ class Runner:
             ),
             codes=tuple(sorted(state.codes.items())),
         )
-
-
-def bloom_of(logs: Iterable[Any]) -> bytes:
-    """The bloom of a receipt's logs, 256 bytes."""
-    bloom = 0
-    for log in logs:
-        bloom |= _bits(log.address)
-        for topic in log.topics:
-            bloom |= _bits(topic)
-    return bloom.to_bytes(256, "big")
-
-
-@lru_cache(BLOOMS_MAX)
-def _bits(entry: bytes) -> int:
-    digest = keccak256(entry)
-    return (
-        1 << (int.from_bytes(digest[0:2], "big") & 0x7FF)
-        | 1 << (int.from_bytes(digest[2:4], "big") & 0x7FF)
-        | 1 << (int.from_bytes(digest[4:6], "big") & 0x7FF)
-    )

@@ -1,12 +1,41 @@
-"""RLP of what is plain: the encoding in which the chain hashes transactions, receipts and the nodes of its tries.
+"""Encodings of what is plain: RLP, in which the chain hashes transactions, receipts and the nodes of its tries; and the
+bloom of logs.
 
-The package's own encoder finds out what it is given at every item, and takes its dataclasses apart by introspection.
+The package's own encoder finds out what it is given at every item, and takes its dataclasses apart by introspection; its
+bloom sets three bits for an entry in its own number types.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
-__all__ = ["rlp_bytes", "rlp_int", "rlp_item", "rlp_list"]
+from ethereum.crypto.hash import keccak256
+
+__all__ = ["bloom_of", "rlp_bytes", "rlp_int", "rlp_item", "rlp_list"]
+
+
+#: Addresses and topics whose bits are kept.
+BLOOMS_MAX: Final = 1 << 14
+
+
+def bloom_of(logs: Iterable[Any]) -> bytes:
+    """The bloom of a receipt's logs, 256 bytes."""
+    bloom = 0
+    for log in logs:
+        bloom |= _bits(log.address)
+        for topic in log.topics:
+            bloom |= _bits(topic)
+    return bloom.to_bytes(256, "big")
+
+
+@lru_cache(BLOOMS_MAX)
+def _bits(entry: bytes) -> int:
+    digest = keccak256(entry)
+    return (
+        1 << (int.from_bytes(digest[0:2], "big") & 0x7FF)
+        | 1 << (int.from_bytes(digest[2:4], "big") & 0x7FF)
+        | 1 << (int.from_bytes(digest[4:6], "big") & 0x7FF)
+    )
 
 
 def rlp_bytes(data: bytes) -> bytes:
