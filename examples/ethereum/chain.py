@@ -23,7 +23,7 @@ from .deep_stack import on_deep_stack
 from .effects import Effect, Refused, Runner
 from .evm import BlockEnv, Result, close_block, execute, open_block, run_block
 from .forks import FORK_STARTS
-from .grouping import GROUPS, groups_of, senders_of, worth
+from .grouping import groups_of, senders_of, worth
 from .merging import Merge, transactions_root
 from .state import STATE_PREFIX
 
@@ -58,12 +58,12 @@ class Group(Process):
         effects = on_deep_stack(self._execute)
         self.heap.update({("effect", place): effect for place, effect in effects})
 
-    def _execute(self) -> list[tuple[int, Any]]:
+    def _execute(self) -> list[tuple[int, bytes | None]]:
         runner = Runner(self.heap, BlockEnv.of(dict(self.heap.items("block"))))
-        effects: list[tuple[int, Any]] = []
+        effects: list[tuple[int, bytes | None]] = []
         for place, plain, sender in self.heap["transactions"]:
             try:
-                effects.append((place, runner.run(place, plain, ahead_of=sender).plain()))
+                effects.append((place, runner.run(place, plain, ahead_of=sender).pack()))
             except (Refused, LookupError):
                 # It ran too early, or without what an earlier one does: in its place it will be seen.
                 effects.append((place, None))
@@ -131,7 +131,7 @@ class Chain(Root):
         for number, places in enumerate(groups):
             found = await self.get(number, *[("effect", place) for place in places])
             for place, effect in zip(places, found if len(places) > 1 else (found,), strict=True):
-                effects[place] = None if effect is None else Effect.of(effect)
+                effects[place] = None if effect is None else Effect.unpack(effect)
             await self.drop(number)
             # Computed while the other groups run: that of the first, which is the heaviest, was waited for already.
             listed = listed or transactions_root(transactions)
@@ -151,7 +151,7 @@ def _groups(block: dict[str, Any], wanted: int) -> tuple[tuple[int, ...], ...] |
     if wanted == 1 or rooted:  # receipts contain the state's root behind each transaction
         return None
     transactions = block["transactions"]
-    groups = groups_of(transactions, block["senders"], wanted or GROUPS)
+    groups = groups_of(transactions, block["senders"], wanted)
     return groups if wanted or worth(transactions, groups) else None
 
 

@@ -8,7 +8,10 @@ A receipt has two parts that depend on what stands before it in the block: the g
 rest of it travels: status, bloom, and the logs as they will stand in it, encoded.
 """
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from struct import Struct
+from typing import Final, NamedTuple
 
 from ethereum.exceptions import EthereumException
 from ethereum_types.numeric import U64, Uint
@@ -29,6 +32,9 @@ SLOT_KEY_BYTES: Final = 52
 SIGNED_BYTES: Final = 33
 PACKED_BYTES: Final = 94
 NO_LOGS: Final = b"\xc0"
+NO_STATUS: Final = 2
+#: Sender, status, gas used, gas for blobs, and the sizes of the eight parts that follow.
+_HEAD: Final = Struct(">20sBQQ8I")
 
 
 class Refused(Exception):
@@ -57,43 +63,51 @@ class Effect(NamedTuple):
     #: (hash, code) of what it deployed.
     codes: tuple[tuple[bytes, bytes], ...]
 
-    def plain(self) -> tuple[Any, ...]:
-        """A bare tuple for a heap. What there are many of is packed, for a value's every element has its price there."""
-        return (
-            self.sender,
+    def pack(self) -> bytes:
+        """As one piece of bytes, for a heap: there every element of a value has its price, and here are many."""
+        parts = (
             b"".join(sorted(key for key in self.reads if len(key) == ACCOUNT_KEY_BYTES)),
             b"".join(sorted(key for key in self.reads if len(key) == SLOT_KEY_BYTES)),
             b"".join([address + _signed(low) + _signed(high) for address, low, high in self.ranges]),
             b"".join(map(_packed, self.accounts)),
             b"".join([key + value.to_bytes(32, "big") for key, value in self.slots]),
-            self.gas_used,
-            self.blob_gas,
-            self.status,
             self.bloom if self.logs != NO_LOGS else b"",
             self.logs,
-            self.codes,
+            b"".join([code_hash + len(code).to_bytes(4, "big") + code for code_hash, code in self.codes]),
         )
+        status = NO_STATUS if self.status is None else self.status
+        return _HEAD.pack(self.sender, status, self.gas_used, self.blob_gas, *map(len, parts)) + b"".join(parts)
 
     @classmethod
-    def of(cls, plain: tuple[Any, ...]) -> "Effect":
-        """What `plain` made a tuple of."""
-        sender, short, long, ranges, accounts, slots, gas_used, blob_gas, status, bloom, logs, codes = plain
-        reads = _cut(short, ACCOUNT_KEY_BYTES) + _cut(long, SLOT_KEY_BYTES)
+    def unpack(cls, data: bytes) -> "Effect":
+        """What `pack` made bytes of."""
+        sender, status, gas_used, blob_gas, *sizes = _HEAD.unpack_from(data)
+        ends = [*accumulate(sizes, initial=_HEAD.size)]
+        short, long, ranges, accounts, slots, bloom, logs, codes = [data[start:end] for start, end in pairwise(ends)]
         return cls(
             sender=sender,
-            reads=frozenset(reads),
+            reads=frozenset(_cut(short, ACCOUNT_KEY_BYTES) + _cut(long, SLOT_KEY_BYTES)),
             ranges=tuple(
-                (each[:20], _number(each[20:53]), _number(each[53:])) for each in _cut(ranges, 20 + 2 * SIGNED_BYTES)
+                [(each[:20], _number(each[20:53]), _number(each[53:])) for each in _cut(ranges, 20 + 2 * SIGNED_BYTES)]
             ),
-            accounts=tuple(map(_unpacked, _cut(accounts, PACKED_BYTES))),
-            slots=tuple((each[:52], int.from_bytes(each[52:], "big")) for each in _cut(slots, SLOT_KEY_BYTES + 32)),
+            accounts=tuple([_unpacked(each) for each in _cut(accounts, PACKED_BYTES)]),
+            slots=tuple([(each[:52], int.from_bytes(each[52:], "big")) for each in _cut(slots, SLOT_KEY_BYTES + 32)]),
             gas_used=gas_used,
             blob_gas=blob_gas,
-            status=status,
+            status=None if status == NO_STATUS else status,
             bloom=bloom or bytes(256),
             logs=logs,
-            codes=codes,
+            codes=tuple(_codes(codes)),
         )
+
+
+def _codes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at < len(data):
+        start = at + 36
+        end = start + int.from_bytes(data[at + 32 : start], "big")
+        yield data[at : at + 32], data[start:end]
+        at = end
 
 
 def _cut(data: bytes, size: int) -> list[bytes]:

@@ -34,11 +34,14 @@ from .evm import BlockEnv
 from .forks import installed_fork
 from .transactions import PlainTransaction, build, parts_of
 
-__all__ = ["GROUPS", "groups_of", "senders_of", "worth"]
+__all__ = ["groups_of", "senders_of", "worth"]
 
 #: Into how many groups a block is divided unless somebody says otherwise: more than there are workers mostly, so that
 #: a group that takes longer than was thought leaves work for the others to do meanwhile.
 GROUPS: Final = 8
+#: A light block gets fewer, since each group reads anew what others have read as well.
+GROUPS_LIGHT: Final = 4
+LIGHT_GAS: Final = 10_000_000
 #: A cluster may have at most this share of what a block weighs.
 SHARE_MAX: Final = 0.3
 #: An address in call data: padded to a word, or in a packed path, behind or before one of the usual fees. Words begin
@@ -54,10 +57,14 @@ WORTH_SHARE_MAX: Final = 0.7
 
 
 def groups_of(
-    transactions: Sequence[PlainTransaction], senders: Sequence[bytes], count: int
+    transactions: Sequence[PlainTransaction], senders: Sequence[bytes], count: int = 0
 ) -> tuple[tuple[int, ...], ...]:
-    """The places of a block's transactions, in at most `count` groups, each in order; the heaviest group first."""
+    """The places of a block's transactions in at most `count` groups, each in order; the heaviest group first.
+
+    count  0 for as many as seems best.
+    """
     weights = [parts_of(plain)[0] for plain in transactions]
+    count = count or (GROUPS_LIGHT if sum(weights) < LIGHT_GAS else GROUPS)
     clusters = _Clusters(weights, SHARE_MAX * sum(weights))
     calls_of: dict[bytes, list[int]] = defaultdict(list)
     for place, (plain, sender) in enumerate(zip(transactions, senders, strict=True)):

@@ -300,8 +300,8 @@ def _receipts_by_groups(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_logs(patch: pytest.MonkeyPatch) -> None:
-    of = Effect.of
-    patch.setattr(Effect, "of", lambda plain: of(plain)._replace(logs=b"\xc0", bloom=bytes(256)))
+    unpack = Effect.unpack
+    patch.setattr(Effect, "unpack", lambda data: unpack(data)._replace(logs=b"\xc0", bloom=bytes(256)))
 
 
 def _last_first(patch: pytest.MonkeyPatch) -> None:
