@@ -15,7 +15,7 @@ stays. No child outlives its block, so the state's root is the same whichever wa
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actors import Process, Region, Root
 
@@ -26,6 +26,10 @@ from .forks import FORK_STARTS
 from .grouping import groups_of, senders_of, worth
 from .merging import Merge, transactions_root
 from .state import STATE_PREFIX
+from .transactions import is_formed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STATE = Region(STATE_PREFIX)
 
@@ -88,14 +92,13 @@ class Chain(Root):
             return {"entries": heap.count(STATE)}
         block = dict(heap.items("block"))
         wanted = heap.pop(("block", "groups"), None)
-        if wanted is not None and "senders" not in block:
-            block["senders"] = senders_of(BlockEnv.of(block), block["transactions"])
-        groups = None if wanted is None else _groups(block, wanted)
+        senders = () if wanted is None else _senders(block)
+        groups = _groups(block, senders, wanted) if senders else None
         if groups is None:
             # The way to a worker and back costs something, and in order there is nothing to win by it.
             result, again = await self._in_order("worker" if wanted is None else "loop"), 0
         else:
-            result, again = await self._in_groups(block, groups)
+            result, again = await self._in_groups(block, senders, groups)
         return {
             "number": block["number"],
             "gas used": result.gas_used,
@@ -115,9 +118,11 @@ class Chain(Root):
         await self.drop("executor")
         return result
 
-    async def _in_groups(self, block: dict[str, Any], groups: tuple[tuple[int, ...], ...]) -> tuple[Result, int]:
+    async def _in_groups(
+        self, block: dict[str, Any], senders: Sequence[bytes], groups: Sequence[Sequence[int]]
+    ) -> tuple[Result, int]:
         env = BlockEnv.of(block)
-        transactions, senders = block["transactions"], block["senders"]
+        transactions = block["transactions"]
         open_block(self.heap, env)
         given: dict[Any, Any] = {
             ("block", name): block[name] for name in BlockEnv.__dataclass_fields__ if name in block
@@ -143,15 +148,25 @@ class Chain(Root):
         return merge.result(listed), len(merge.again)
 
 
-def _groups(block: dict[str, Any], wanted: int) -> tuple[tuple[int, ...], ...] | None:
+def _senders(block: dict[str, Any]) -> Sequence[bytes]:
+    """The transactions' senders; none where the transactions cannot be executed but in order, which tells why."""
+    transactions = block["transactions"]
+    if not all(map(is_formed, transactions)):
+        return ()
+    known: Sequence[bytes] = block.get("senders", ())
+    return known if len(known) == len(transactions) else senders_of(BlockEnv.of(block), transactions)
+
+
+def _groups(block: dict[str, Any], senders: Sequence[bytes], wanted: int) -> Sequence[Sequence[int]] | None:
     """The groups of a block; None: it is to be executed in order."""
-    env = BlockEnv.of(block)
+    if type(wanted) is not int or wanted < 0:
+        raise ValueError(f"groups is {wanted!r}; it is how many there are to be, or 0 for what seems best")
     names = list(FORK_STARTS)
-    rooted = not partial(block) and names.index(env.rules) < names.index("byzantium")
+    rooted = not partial(block) and names.index(BlockEnv.of(block).rules) < names.index("byzantium")
     if wanted == 1 or rooted:  # receipts contain the state's root behind each transaction
         return None
     transactions = block["transactions"]
-    groups = groups_of(transactions, block["senders"], wanted)
+    groups = groups_of(transactions, senders, wanted)
     return groups if wanted or worth(transactions, groups) else None
 
 

@@ -11,8 +11,9 @@ watched.py, whose value in the merged state is another one than the group had at
     outcomes differ.
 
 A sender's nonce is what its transaction says, or the transaction may not be executed: so it is compared with that, and
-a sender's transactions may be in several groups. A range of a balance counts as observed where the balance is not in it. A transaction that was refused where it ran is
-executed again in any case: only in its place can be told whether it may be in the block.
+a sender's transactions may be in several groups. A range of a balance counts as observed where the balance is not in
+it. A transaction that was refused where it ran is executed again in any case: only in its place can be told whether it
+may be in the block.
 
 Balances are merged as sums. Everything else that a transaction writes, it writes as it is.
 """
@@ -29,10 +30,10 @@ from .state import EMPTY_CODE_HASH, STATE_PREFIX, Key, KeyValue, Reading, Value
 from .transactions import PlainTransaction, nonce_of, parts_of
 from .watched import ALIVE, BALANCE, CODE, NONCE, SLOTS, Account, Touched, watched_fork
 
-__all__ = ["Merge", "Merged"]
+__all__ = ["Merge", "Merged", "transactions_root"]
 
 ADDRESS_BYTES: Final = 20
-#: The sum of what an account has when it has nothing.
+#: As an account: what there is where there is none.
 NOTHING: Final = (0, 0, EMPTY_CODE_HASH)
 
 
@@ -202,13 +203,9 @@ class Merge:
         return self._gas + limit <= self._env.gas_limit and self._blob_gas + effect.blob_gas <= int(blobs)
 
     def _take(self, place: int, effect: Effect) -> None:
-        changed = self.state.apply(effect)
-        own = self._group[place]
-        for number, mistaken in enumerate(self._mistaken):
-            if number != own:
-                mistaken |= changed
-        self._mistaken[own].difference_update(_set_keys(effect))
-        self.taken.append(effect)
+        own = self._mistaken[self._group[place]]
+        self._apply(effect, own)
+        own -= _set_keys(effect)
 
     def _redo(self, place: int, before: Effect | None) -> None:
         runner = Runner(self.state, self._env, self._prefix)
@@ -216,16 +213,19 @@ class Merge:
             effect = runner.run(place, self._transactions[place], gas_before=self._gas, blob_gas_before=self._blob_gas)
         except Refused as error:
             raise rejected(self._env, place, str(error)) from None
-        changed = self.state.apply(effect)
-        own = self._group[place]
-        for number, mistaken in enumerate(self._mistaken):
-            if number != own:
-                mistaken |= changed
+        own = self._mistaken[self._group[place]]
+        self._apply(effect, own)
         agreed, differing = _compared(before, effect)
-        self._mistaken[own] |= differing
-        self._mistaken[own] -= agreed
-        self.taken.append(effect)
+        own |= differing
+        own -= agreed
         self.again.append(place)
+
+    def _apply(self, effect: Effect, own: set[bytes]) -> None:
+        changed = self.state.apply(effect)
+        for mistaken in self._mistaken:
+            if mistaken is not own:
+                mistaken |= changed
+        self.taken.append(effect)
 
     def result(self, transactions_root: bytes) -> Result:
         """The block's result, with the receipts as they stand in it."""

@@ -21,7 +21,7 @@ from ethereum_types.numeric import U64, U256, Uint
 
 from .forks import Fork
 
-__all__ = ["PlainTransaction", "build", "nonce_of", "parts_of"]
+__all__ = ["PlainTransaction", "build", "is_formed", "nonce_of", "parts_of"]
 
 #: See the module.
 PlainTransaction = tuple[Any, ...]
@@ -55,6 +55,11 @@ _SHAPES: Final[dict[int, tuple[str, str, tuple[Callable[[Any], Any], ...]]]] = {
 
 #: By type: where the gas limit stands; recipient, value, data and access list follow.
 _GAS_AT: Final = {0: 3, 1: 4, 2: 5, 3: 5}
+
+
+def is_formed(plain: PlainTransaction) -> bool:
+    """Whether it is of a type that there is, and as long; `build` says what else may be wrong with it."""
+    return plain[0] in _SHAPES and len(plain) == len(_SHAPES[plain[0]][2]) + 1
 
 
 def nonce_of(plain: PlainTransaction) -> int:

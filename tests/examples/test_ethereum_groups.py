@@ -90,6 +90,14 @@ async def test_receipts_with_state_roots_are_made_in_order() -> None:
         assert failed(made.data, rt.state().heap, theirs) == set()
 
 
+async def test_a_block_of_nothing_is_made_with_groups_as_well() -> None:
+    (block,) = signed_blocks(1, 0)
+    async with Runtime(Chain, genesis=lambda: sender_entries(8), workers=0) as rt:
+        theirs = reference(dict(rt.state().heap.items()), block)
+        made = await rt.advance({**block, "groups": 3})
+        assert failed(made.data, rt.state().heap, theirs) == set()
+
+
 # --- a block in which every transaction gets in another one's way ---
 
 COUNTER = b"\xc0" * 20
@@ -215,6 +223,7 @@ async def test_who_may_be_the_sender_is_no_more_than_a_hint(monkeypatch: pytest.
         (lambda made: made.add(0, STRANGER).add(1, STRANGER).block(gas_limit=120_000), "gas used exceeds limit"),
         (lambda made: made.add(0, STRANGER).add(4, STRANGER).block(), "InsufficientBalanceError"),
         (lambda made: made.block(transactions=(made.add(0, STRANGER).transactions[0],) * 2), "nonce too low"),
+        (lambda made: made.block(transactions=(made.add(0, STRANGER).transactions[0], (9, 1))), "type 9 is not"),
     ],
 )
 async def test_what_may_not_be_in_a_block_is_refused_in_the_same_words(
