@@ -17,5 +17,15 @@ everything here is what lies between that package and a heap of plain values.
     signed        blocks of transactions that this example signs itself
     reference     the unmodified package, to compare against
 
-Imports run one way: a module imports only from ones that stand above it here.
+and, for transactions that run side by side:
+
+    encoding      RLP of plain values
+    watched       a state that notes what a transaction observed and left
+    effects       execute one transaction, and tell what it observed and did
+    grouping      which transactions of a block are likely to get in each other's way
+    merging       merge what groups of them did, in the block's order
+    chain         the actors: in order, or in groups
+    compare       both ways in turns, on recorded blocks
+
+Imports run one way: a module imports only from ones that stand above it here (`encoding` stands above all).
 """

@@ -11,6 +11,12 @@ Without arguments it needs nothing but the package `ethereum-execution`:
 With --pack FILE it executes recorded mainnet blocks, each on the state that was recorded with it, and checks gas used,
 transactions root, logs bloom, receipts root (from Byzantium on) and the digest of the state behind its transactions.
 
+With --pack FILE --workers N it executes each of them twice: in order, in one process; and its transactions in groups,
+which run on N workers and are merged. Both are checked; and it prints, by block, the seconds of both (everything warmed
+up, the shortest of some turns, up to the durable commit), the share of transactions that had to be executed again, and
+the speed-up that the block's own dependencies allow, on however many workers. Where it seems that nothing is to be won,
+the block is executed in order, as one group.
+
 Any difference ends the run with both values, and exit code 1.
 """
 
@@ -18,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +34,8 @@ from actors import LockstepError
 
 try:
     from .chain import STATE, Chain
-    from .evm import Result, state_root
+    from .compare import Compared, compared, result_of
+    from .evm import state_root
     from .genesis import block_one, block_one_header, genesis_entries, genesis_header, header_hash
     from .packs import Pack, PackError, mismatches, post_digest
     from .reference import Reference, reference
@@ -130,14 +138,7 @@ async def recorded(path: Path, numbers: list[int], store: str | None) -> None:
             block = await rt.advance({**record.block, "pre": record.entries})
             seconds = time.perf_counter() - begin
             data = block.data
-            got = Result(
-                gas_used=data["gas used"],
-                blob_gas_used=data["blob gas used"],
-                transactions_root=data["transactions root"],
-                receipts_root=data["receipts root"],
-                logs_bloom=data["logs bloom"],
-                receipts=(),
-            )
+            got = result_of(data)
             found = mismatches(record, got, post_digest(rt.state().heap))
             if found:
                 raise Mismatch(f"block {number}: {'; '.join(found)}")
@@ -148,8 +149,36 @@ async def recorded(path: Path, numbers: list[int], store: str | None) -> None:
     print(f"{len(numbers or pack.numbers)} blocks, {total:,} transactions, {total / spent:.0f} transactions a second")
 
 
+async def in_groups(path: Path, numbers: list[int], workers: int, groups: int) -> None:
+    """Execute recorded blocks in order and in groups, and compare."""
+    pack = Pack(path)
+    print("    block  transactions  groups  in order  in groups  ratio  again  dependencies allow")
+    done: list[Compared] = []
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = numbers or pack.numbers
+        async for block in compared(pack, chosen, Path(folder), workers=workers, groups=groups):
+            if block.found:
+                raise Mismatch(f"block {block.number}: {'; '.join(block.found)}")
+            done.append(block)
+            share = block.again / block.transactions
+            print(
+                f"{block.number:>9} {block.transactions:>13} {block.groups:>7} {min(block.in_order):>9.3f} "
+                f"{min(block.in_groups):>10.3f} {block.speed_up:>6.2f} {share:>6.1%} {block.allowed:>19.1f}",
+                flush=True,
+            )
+    one, other = sum(min(block.in_order) for block in done), sum(min(block.in_groups) for block in done)
+    again, transactions = sum(block.again for block in done), sum(block.transactions for block in done)
+    print(
+        f"{len(done)} blocks, {transactions:,} transactions: all as in the record; in order {one:.2f} s, "
+        f"in groups {other:.2f} s, ratio {one / other:.2f}, executed again {again / transactions:.1%}"
+    )
+
+
 async def run(options: argparse.Namespace) -> None:
     """Run what the options ask for."""
+    if options.pack is not None and options.workers is not None:
+        await in_groups(options.pack, options.block, options.workers, options.groups)
+        return
     if options.pack is not None:
         await recorded(options.pack, options.block, options.store)
         return
@@ -165,6 +194,10 @@ def main() -> int:
     parser.add_argument("--pack", type=Path, metavar="FILE", help="a file of recorded blocks (.json or .json.xz)")
     parser.add_argument(
         "--block", type=int, action="append", default=[], metavar="N", help="only this block of the pack"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="with --pack: also in groups, on so many workers")
+    parser.add_argument(
+        "--groups", type=int, default=0, metavar="G", help="into how many groups; what seems best, if not given"
     )
     parser.add_argument("--blocks", type=int, default=5, help="how many blocks to sign (default 5)")
     parser.add_argument("--transactions", type=int, default=40, help="how many transactions in each (default 40)")

@@ -29,7 +29,7 @@ A block, as other processes and logs may hold it, is one mapping with values of 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ethereum.exceptions import EthereumException
@@ -38,9 +38,10 @@ from ethereum_types.bytes import Bytes20, Bytes32
 from ethereum_types.numeric import U64, U256, Uint
 
 from .deep_stack import on_deep_stack
-from .fork_state import account_maker, fill
+from .encoding import bloom_of
+from .fork_state import account_maker, fill_for
 from .forks import FORK_STARTS, Fork, fork_at, private_fork
-from .roots import state_root
+from .roots import ordered_root, state_root
 from .state import STATE_PREFIX, HeapState, Key, KeyValue
 from .transactions import PlainTransaction, build
 
@@ -54,6 +55,8 @@ __all__ = [
     "execute",
     "heap_fork",
     "open_block",
+    "rejected",
+    "rule_of",
     "run_block",
     "state_root",
 ]
@@ -132,21 +135,28 @@ def execute(
     *,
     prefix: Key = STATE_PREFIX,
     whole_state: bool = False,
+    receipts: bool = True,
 ) -> Result:
     """Execute a block's transactions in order and write what they did into `heap`.
 
     whole_state  the heap holds every account of its chain: receipts before Byzantium get their state roots.
                  Each root walks the whole state.
+    receipts     put them into the result; otherwise only what is computed of them.
 
     Raises BlockRejected when a transaction may not be in this block, and LookupError when execution asks for
     something that should have come with it: a code, or the hash of an earlier block. The heap is then as it
     was. Works on a thread of its own, whose stack fits the deepest calls, and returns when that has ended.
     """
-    return on_deep_stack(lambda: _execute(heap, env, transactions, prefix, whole_state))
+    return on_deep_stack(lambda: _execute(heap, env, transactions, prefix, whole_state, receipts))
 
 
 def _execute(
-    heap: KeyValue, env: BlockEnv, transactions: Sequence[PlainTransaction], prefix: Key, whole_state: bool
+    heap: KeyValue,
+    env: BlockEnv,
+    transactions: Sequence[PlainTransaction],
+    prefix: Key,
+    whole_state: bool,
+    receipts: bool,
 ) -> Result:
     fork = heap_fork(env.rules)
     state = HeapState(heap, account_maker(fork.types), prefix, with_roots=whole_state and not fork.since("byzantium"))
@@ -156,20 +166,24 @@ def _execute(
         try:
             transaction = build(fork, plain)
         except (ValueError, OverflowError) as error:
-            raise _rejected(env, fork, index, error) from None
+            raise rejected(env, index, rule_of(error)) from None
         try:
             fork.fork.process_transaction(block_env, output, transaction, Uint(index))
         except EthereumException as error:
-            raise _rejected(env, fork, index, error) from None
-    result = collect(fork, output, rooted=whole_state or fork.since("byzantium"))
+            raise rejected(env, index, rule_of(error)) from None
+    result = collect(fork, output, rooted=whole_state or fork.since("byzantium"), receipts=receipts)
     state.flush()
     return result
 
 
-def _rejected(env: BlockEnv, fork: Fork, index: int, error: Exception) -> BlockRejected:
-    # The package's own exception stays here: it may hold value types that do not unpickle.
-    rule = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return BlockRejected(f"block {env.number} ({fork.name}): transaction {index} may not be in it: {rule}")
+def rejected(env: BlockEnv, index: int, rule: str) -> BlockRejected:
+    """What is raised for a transaction that may not be in its block."""
+    return BlockRejected(f"block {env.number} ({env.rules}): transaction {index} may not be in it: {rule}")
+
+
+def rule_of(error: Exception) -> str:
+    """The rule that was broken, as text: the package's own exceptions may hold value types that do not unpickle."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def open_block(heap: KeyValue, env: BlockEnv, *, prefix: Key = STATE_PREFIX) -> None:
@@ -214,11 +228,18 @@ def close_block(
     state.flush()
 
 
-def run_block(heap: KeyValue, block: Block, *, prefix: Key = STATE_PREFIX, whole_state: bool = True) -> Result:
+def run_block(
+    heap: KeyValue,
+    block: Block,
+    *,
+    prefix: Key = STATE_PREFIX,
+    whole_state: bool = True,
+    receipts: bool = True,
+) -> Result:
     """The three steps of a block over a heap that holds its chain's whole state."""
     env = BlockEnv.of(block)
     open_block(heap, env, prefix=prefix)
-    result = execute(heap, env, block["transactions"], prefix=prefix, whole_state=whole_state)
+    result = execute(heap, env, block["transactions"], prefix=prefix, whole_state=whole_state, receipts=receipts)
     close_block(heap, env, ommers=block.get("ommers", ()), withdrawals=block.get("withdrawals", ()), prefix=prefix)
     return result
 
@@ -228,17 +249,7 @@ def run_block(heap: KeyValue, block: Block, *, prefix: Key = STATE_PREFIX, whole
 
 def heap_fork(name: str) -> Fork:
     """The fork's private copy, over HeapState."""
-    names = list(FORK_STARTS)
-
-    def fill_state(module: ModuleType, types: Any) -> None:
-        fill(
-            module,
-            types,
-            empties_vanish=names.index(name) >= names.index("paris"),
-            transient=names.index(name) >= names.index("cancun"),
-        )
-
-    return private_fork(name, fill_state)
+    return private_fork(name, lambda module, types: fill_for(name, module, types))
 
 
 class BlockHashes:
@@ -280,22 +291,26 @@ def block_environment(fork: Fork, env: BlockEnv, state: Any) -> Any:
     return make(**{name: fields[name] for name in make.__dataclass_fields__})
 
 
-def collect(fork: Fork, output: Any, *, rooted: bool) -> Result:
-    """The plain result of a fork's BlockOutput. `rooted`: whether the receipts' root can be known."""
-    receipts = tuple(
-        _receipt(output.receipts_trie._data[key], fork.since("byzantium"), rooted) for key in output.receipt_keys
-    )
-    bloom = 0
-    for receipt in receipts:
-        bloom |= int.from_bytes(receipt.bloom, "big")
+def collect(fork: Fork, output: Any, *, rooted: bool, receipts: bool = True) -> Result:
+    """The plain result of a fork's BlockOutput.
+
+    rooted    whether the receipts' root can be known.
+    receipts  whether the receipts are wanted: those of some blocks take a second to be taken apart.
+    """
+    made = [output.receipts_trie._data[key] for key in output.receipt_keys]
     return Result(
         gas_used=int(output.block_gas_used),
         blob_gas_used=int(getattr(output, "blob_gas_used", 0)),
-        transactions_root=bytes(fork.trie.root(output.transactions_trie)),
-        receipts_root=bytes(fork.trie.root(output.receipts_trie)) if rooted else None,
-        logs_bloom=bloom.to_bytes(256, "big"),
-        receipts=receipts,
+        transactions_root=ordered_root(map(_encoded, output.transactions_trie._data.values())),
+        receipts_root=ordered_root(map(_encoded, made)) if rooted else None,
+        logs_bloom=bloom_of(output.block_logs),
+        receipts=tuple(_receipt(each, fork.since("byzantium"), rooted) for each in made) if receipts else (),
     )
+
+
+def _encoded(entry: Any) -> bytes:
+    """An entry of a list that a header has the root of; those of a type are encoded already."""
+    return entry if isinstance(entry, bytes) else rlp.encode(entry)
 
 
 def _receipt(receipt: Any, has_status: bool, rooted: bool) -> Receipt:

@@ -19,10 +19,11 @@ from typing import Any, Final
 from ethereum_types.bytes import Bytes32
 from ethereum_types.numeric import U256, Uint
 
+from .forks import FORK_STARTS
 from .roots import root_of
 from .state import ABSENT, ZERO, HeapState, undo
 
-__all__ = ["TransientStorage", "account_maker", "fill"]
+__all__ = ["TransientStorage", "account_maker", "fill", "fill_for", "is_empty"]
 
 #: Receipts before Byzantium contain a root; this stands there when the state is partial and has none.
 NO_ROOT: Final = Bytes32(bytes(32))
@@ -55,6 +56,17 @@ def account_maker(types: Any) -> Callable[[int, int, bytes], Any]:
         return account(Uint(nonce), U256(balance), code)
 
     return make
+
+
+def fill_for(name: str, module: ModuleType, types: Any) -> None:
+    """Put the state functions of the fork of this name into `module`; see `fill`."""
+    names = list(FORK_STARTS)
+    fill(
+        module,
+        types,
+        empties_vanish=names.index(name) >= names.index("paris"),
+        transient=names.index(name) >= names.index("cancun"),
+    )
 
 
 def fill(module: ModuleType, types: Any, *, empties_vanish: bool, transient: bool) -> None:

@@ -52,6 +52,8 @@ FORK_STARTS: Final[Mapping[str, int]] = {
 PRAGUE_START: Final = 22_431_084
 
 _ALIAS: Final = "_ethereum_on_heap_"
+#: What a copy's functions do to its modules once all of them are loaded.
+Finish = Callable[["Fork"], None]
 #: Loading a package is not atomic: two threads would each see half of the other's.
 _loading = threading.Lock()
 
@@ -98,17 +100,27 @@ def installed_fork(name: str) -> Fork:
     return _fork(name, f"ethereum.forks.{check_name(name)}")
 
 
-def private_fork(name: str, fill_state: Callable[[ModuleType, Any], None]) -> Fork:
-    """A copy of the fork over another `state` module; loaded once in a process, then the same one.
+def private_fork(
+    name: str,
+    fill_state: Callable[[ModuleType, Any], None],
+    *,
+    kind: str = "plain",
+    finish: Finish | None = None,
+) -> Fork:
+    """A copy of the fork over another `state` module; loaded once in a process for each kind, then the same one.
 
     fill_state  puts the functions into the empty state module that it is given, with the copy's `fork_types`.
+    kind        tells copies over different `state` modules apart.
+    finish      changes the copy's other modules, once, when all of them are loaded.
 
     The copy's interpreter is the faster one of interpreter.py.
     """
-    alias = _ALIAS + check_name(name)
+    alias = f"{_ALIAS}{kind}_{check_name(name)}"
     with _loading:
         if f"{alias}.ready" not in sys.modules:
             _load_copy(name, alias, fill_state)
+            if finish is not None:
+                finish(_fork(name, alias))
             sys.modules[f"{alias}.ready"] = sys.modules[alias]
     return _fork(name, alias)
 

@@ -160,6 +160,7 @@ def _block(header: dict[str, Any], hashes: tuple[tuple[int, bytes], ...]) -> Blo
         "difficulty": _int(header["difficulty"]),
         "block_hashes": hashes,
         "transactions": tuple(transaction_of(entry) for entry in header["transactions"]),
+        "senders": tuple(_bytes(entry["from"]) for entry in header["transactions"]),
     }
     if number >= FORK_STARTS["london"]:
         block["base_fee_per_gas"] = _int(header["baseFeePerGas"])

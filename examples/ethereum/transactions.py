@@ -21,7 +21,7 @@ from ethereum_types.numeric import U64, U256, Uint
 
 from .forks import Fork
 
-__all__ = ["PlainTransaction", "build"]
+__all__ = ["PlainTransaction", "build", "is_formed", "nonce_of", "parts_of"]
 
 #: See the module.
 PlainTransaction = tuple[Any, ...]
@@ -51,6 +51,29 @@ _SHAPES: Final[dict[int, tuple[str, str, tuple[Callable[[Any], Any], ...]]]] = {
         (U64, U256, Uint, Uint, Uint, *_HEAD, _ACCESS, U256, _hashes, *_SIGNATURE),
     ),
 }
+
+
+#: By type: where the gas limit stands; recipient, value, data and access list follow.
+_GAS_AT: Final = {0: 3, 1: 4, 2: 5, 3: 5}
+
+
+def is_formed(plain: PlainTransaction) -> bool:
+    """Whether it is of a type that there is, and as long; `build` says what else may be wrong with it."""
+    return plain[0] in _SHAPES and len(plain) == len(_SHAPES[plain[0]][2]) + 1
+
+
+def nonce_of(plain: PlainTransaction) -> int:
+    """A transaction's nonce."""
+    nonce = plain[2 if plain[0] else 1]
+    assert isinstance(nonce, int)
+    return nonce
+
+
+def parts_of(plain: PlainTransaction) -> tuple[int, bytes, bytes, tuple[Any, ...]]:
+    """A transaction's gas limit, recipient, data and access list."""
+    at = _GAS_AT[plain[0]]
+    gas, to, _, data = plain[at : at + 4]
+    return gas, to, data, plain[at + 4] if plain[0] else ()
 
 
 def build(fork: Fork, plain: PlainTransaction) -> Any:
