@@ -4,7 +4,8 @@ All that is known of a name is what is bound to it: a name is a set where every 
 annotated as one. What is in doubt has no kind, and nothing is said of it: silence is better than a guess.
 
 A heap gives back what was put into it as its persistent form, so that a dict or set that a program keeps under a
-constant key comes back as a map or set whose order follows the hash seed.
+constant key comes back as a map or set whose order follows the hash seed. Of any other value of a heap this much is
+evident: what is asked for its `items` is such a map. The heap itself is in the order of its keys.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Kind(NamedTuple):
     element: str | None = None
 
 
+#: What comes out of a heap, of a kind that is not known.
+_KEPT: Final = Kind("kept")
 #: These come in the order of their hashes. "shuffled" is a dict that was filled in such an order.
 UNORDERED: Final = frozenset({"set", "pset", "pmap", "shuffled"})
 SETS: Final = frozenset({"set", "pset"})
@@ -180,6 +183,8 @@ class Kinds:
                 return self._of_call(node)
             case ast.BinOp():
                 return self._of_operation(node)
+            case ast.Await(value=ast.Call() as call):
+                return _KEPT if self._gives_a_value(call) else None
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Invert()):
                 return self.of(node.operand)
             case ast.NamedExpr():
@@ -273,11 +278,21 @@ class Kinds:
 
     def _of_kept(self, node: ast.AST, key: ast.AST) -> Kind | None:
         around = self.names.class_around(node)
-        values = [] if around is None else self._kept.get((around, ast.dump(key)), [])
-        kind = self._agreed([self.of(value) for value in values])
-        if kind is None:
+        if around is None or (around, "heap") in self._attributes:
             return None
-        return Kind(_FROZEN[kind.name], kind.element) if kind.name in _FROZEN else None
+        kind = self._agreed([self.of(value) for value in self._kept.get((around, ast.dump(key)), [])])
+        return Kind(_FROZEN[kind.name], kind.element) if kind is not None and kind.name in _FROZEN else _KEPT
+
+    def _gives_a_value(self, call: ast.Call) -> bool:
+        """Tell whether this is a system call that gives a value out of a heap, rather than a region or changes."""
+        if not isinstance(call.func, ast.Attribute) or not self.names.is_self(call.func.value):
+            return False
+        match call.func.attr, call.args:
+            case "snapshot", _:
+                return True
+            case "get", [_, ast.Constant() | ast.Tuple()]:
+                return True
+        return False
 
     def _of_item(self, node: ast.Subscript) -> Kind | None:
         if self._is_heap(node.value):
@@ -319,7 +334,7 @@ class Kinds:
         return None if kind is None else kind.element
 
     def _of_method(self, node: ast.Call, method: ast.Attribute) -> Kind | None:
-        if self._is_heap(method.value) and method.attr == "get" and node.args:
+        if self._is_heap(method.value) and method.attr in ("get", "pop", "setdefault") and node.args:
             return self._of_kept(node, node.args[0])
         kind = self.of(method.value)
         if kind is None:
@@ -328,7 +343,7 @@ class Kinds:
             return kind
         if kind.name in ("pset", "pmap") and method.attr in _PERSISTENT_METHODS:
             return kind
-        if kind.name in ("pmap", "shuffled") and method.attr in _VIEWS:
+        if kind.name in ("pmap", "shuffled", "kept") and method.attr in _VIEWS:
             return Kind("shuffled", kind.element if method.attr == "values" else None)
         if kind.name == "dict" and method.attr == "setdefault" and len(node.args) == 2:
             return self.of(node.args[1])

@@ -109,6 +109,15 @@ LINES = {
         self.heap["all"] = {"a", "b"}
         return [one for one in self.heap.get("all")]  # ! LS101
         ===
+        votes = self.heap["block", "votes"]
+        for name, vote in votes.items():  # ! LS101
+            await self.put(name, {"vote": vote})
+        inputs = await self.snapshot()
+        self.heap["names"] = tuple(inputs.keys())  # ! LS101
+        totals = await self.get("child", "totals")
+        self.heap["totals"] = [total for total in totals.values()]  # ! LS101
+        return list(self.heap.get("x", {}).items())  # ! LS101
+        ===
         shuffled = {one: 1 for one in {"a", "b"}}
         return list(shuffled.items())  # ! LS101
         ===
@@ -259,6 +268,19 @@ FINE = """
     for one in {1, 2, 3}:
         await self.put(one, {})
     return list(dict.fromkeys(["b", "a"]))
+    ===
+    for name, one in self.heap.items("names"):
+        await self.put(name, one)
+    for name, one in (await self.get("child", given)).items():
+        await self.put(name, one)
+    changes = await self.get("child")
+    for name, one in changes.items():
+        await self.put(name, one)
+    for name in self.heap["names"]:
+        await self.put(name, {})
+    for name, one in sorted(self.heap["votes"].items()):
+        await self.put(name, one)
+    return sum(self.heap["votes"].values())
     ===
     names = {"a"}
     names = sorted(names)
