@@ -258,11 +258,11 @@ def _shows_in(node: ast.AST, turn: set[str], counted: set[str], breaks: bool, at
     match node:
         case ast.Await() | ast.Yield() | ast.YieldFrom() | ast.AsyncFor() | ast.AsyncWith():
             return True
-        case ast.Return(value=value) if value is not None:
-            return bool(_names(value) & turn)
-        case ast.Raise(exc=raised) if raised is not None:
-            return bool(_names(raised) & turn)
+        case ast.Return(value=told) | ast.Raise(exc=told) if told is not None:
+            return bool(_names(told) & turn) and not _fits_one(node, turn, at)
         case ast.Call(func=ast.Attribute(value=collector, attr=method)) if method in _APPENDS:
+            if isinstance(collector, ast.Subscript) and _names(collector.slice) & turn:
+                return False
             return not isinstance(collector, ast.Name) or shows_by_name(collector, at)
         case ast.Call(func=ast.Attribute(attr=method)) if method in _WRITES:
             return True
@@ -271,6 +271,22 @@ def _shows_in(node: ast.AST, turn: set[str], counted: set[str], breaks: bool, at
             return any(kind is not None and kind.name in ("str", "bytes", "list", "tuple", "float") for kind in kinds)
         case ast.Assign(targets=targets, value=value):
             return any(_shows_in_target(target, value, turn, counted, breaks) for target in targets)
+    return False
+
+
+def _fits_one(node: ast.AST, turn: set[str], at: Looking) -> bool:
+    """Tell whether this is done for the member that equals something: there may well be only one."""
+    above = at.names.parent.get(node)
+    while above is not None and not isinstance(above, (ast.For, ast.While, *FUNCTIONS)):
+        if isinstance(above, ast.If):
+            for inner in ast.walk(above.test):
+                if (
+                    isinstance(inner, ast.Compare)
+                    and isinstance(inner.ops[0], (ast.Eq, ast.Is))
+                    and _names(inner) & turn
+                ):
+                    return True
+        above = at.names.parent.get(above)
     return False
 
 

@@ -58,6 +58,8 @@ def look(node: ast.AST, at: Looking) -> None:
 
 def _look_at_comprehension(node: ast.expr, at: Looking) -> None:
     assert isinstance(node, COMPREHENSIONS)
+    if not isinstance(node, ast.DictComp) and _are_alike(node):
+        return
     for one in node.generators:
         if at.kinds.is_unordered(one.iter) and not _fixed(one.iter):
             if _sums_floats(node, at):
@@ -114,6 +116,12 @@ def _fixed(node: ast.expr) -> bool:
     return isinstance(node, ast.Set) and all(
         isinstance(one, ast.Constant) and isinstance(one.value, int) for one in node.elts
     )
+
+
+def _are_alike(node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> bool:
+    """Tell whether what is made has nothing of the members, so that only how many there are shows."""
+    bound = {inner.id for one in node.generators for inner in ast.walk(one.target) if isinstance(inner, ast.Name)}
+    return not any(isinstance(inner, ast.Name) and inner.id in bound for inner in ast.walk(node.elt))
 
 
 def _is_set_call(node: ast.AST | None, at: Looking) -> bool:

@@ -55,6 +55,7 @@ _NAMED: Final[dict[str, Rule]] = {
             | _of("threading", "get_ident get_native_id current_thread active_count enumerate main_thread")
             | _of("traceback", "format_exc format_exception format_stack format_tb print_exc extract_stack")
             | _of("getpass", "getuser getpass")
+            | _of("os.path", "abspath realpath expanduser expandvars")
             | _of("tracemalloc", "get_traced_memory take_snapshot"),
         ),
         (
@@ -62,8 +63,7 @@ _NAMED: Final[dict[str, Rule]] = {
             _of("builtins", "open input")
             | _of("io", "open open_code")
             | _of("os", "system popen pipe fork stat lstat access")
-            | _of("os.path", "exists lexists isfile isdir islink getsize getmtime getctime getatime realpath abspath")
-            | _of("os.path", "expanduser expandvars samefile ismount")
+            | _of("os.path", "exists lexists isfile isdir islink getsize getmtime getctime getatime samefile ismount")
             | _of("sys", "stdin")
             | _of("pathlib", "Path.cwd Path.home"),
         ),
@@ -176,7 +176,7 @@ def _rule_of_call(node: ast.Call, at: Looking) -> Rule | None:
     if dotted in _FILES:
         return OUTSIDE
     last = dotted.rpartition(".")[2]
-    if last.endswith(("Error", "Exception", "Cancelled")) or last.isupper():
+    if last.endswith(("error", "Error", "Exception", "Cancelled")) or last.isupper():
         return None
     module = dotted.rpartition(".")[0]
     while module:

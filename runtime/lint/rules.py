@@ -94,7 +94,7 @@ SWALLOWED: Final = Rule(
 DEFAULT_KEPT: Final = Rule(
     "LS305",
     "default-kept",
-    "is one object for all calls in one process, and is changed here",
+    "is one object for all calls in one process, and what one does to it the next one sees",
     "let the default be None, and make a new one inside",
 )
 CLOCK: Final = Rule(

@@ -24,6 +24,8 @@ _MUTATES: Final = frozenset(
 )
 #: What of the standard library is a global of the whole process.
 _SHARED: Final = frozenset({"sys.path", "sys.modules", "os.environ", "sys.meta_path", "sys.path_hooks", "sys.argv"})
+#: Run while a class is made, the same in every process.
+_MAKE_CLASSES: Final = frozenset({"__init_subclass__", "__set_name__", "__prepare__"})
 _SETTERS: Final = frozenset(
     {"sys.setrecursionlimit", "sys.setswitchinterval", "os.chdir", "os.putenv", "os.unsetenv", "os.umask"}
     | {"locale.setlocale", "decimal.setcontext", "time.tzset"}
@@ -130,7 +132,9 @@ def _look_at_change(node: ast.expr, owner: ast.expr, at: Looking) -> None:
 
 
 def _is_own_class(node: ast.expr, at: Looking) -> bool:
-    """Tell whether this is `type(self)`, `self.__class__`, or the `cls` of a class method."""
+    """Tell whether this is `type(self)`, `self.__class__`, or the `cls` of a class method, once the class is made."""
+    if getattr(at.names.scope_of[node].function.node, "name", None) in _MAKE_CLASSES:
+        return False
     match node:
         case ast.Call(args=[one]) if at.names.dotted(node.func) == "builtins.type":
             return at.names.is_self(one)

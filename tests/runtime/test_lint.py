@@ -247,6 +247,11 @@ FINE = """
     return sorted(list(names)), {name.upper() for name in names}, sorted([name.upper() for name in names])
     ===
     names = set(given)
+    for name in names:
+        given[name].append(name)
+        if name == "x":
+            raise ValueError(name)
+    self.heap["zeros"] = [0 for name in names]
     ordered = list(names)
     ordered.sort()
     collected = []
@@ -405,6 +410,9 @@ FILES = {
             @classmethod
             def note(cls):
                 cls.noted = True  # ! LS301
+
+            def __init_subclass__(cls):
+                cls.made = True
         """,
     "globals": """
         cache = {}
