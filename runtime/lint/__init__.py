@@ -29,7 +29,7 @@ from actors.errors import InputError
 from actors.process import Process
 from runtime.lint import identity, orders, outside, state
 from runtime.lint.looking import Finding, Looking
-from runtime.lint.reach import programs, reached
+from runtime.lint.reach import reached
 from runtime.lint.rules import RULES, UNKNOWN_CODE, Rule
 from runtime.lint.source import Source, parse, read
 
@@ -120,31 +120,30 @@ def _source_of(what: type | ModuleType) -> Path:
 
 def _looked(source: Source, everything: bool, only: str | None = None) -> Looked:
     at = Looking(source)
-    known = programs(source.tree, at.names)
-    nodes = set(ast.walk(source.tree)) if everything else reached(_begin(at, known, only), at.names)
-    _look(at, nodes, frozenset(known))
+    nodes = set(ast.walk(source.tree)) if everything else reached(_begin(at, only), at.names)
+    _look(at, nodes)
     kept = _not_ignored(at)
     if everything or nodes:
         lines = {getattr(node, "lineno", 0) for node in nodes}
         kept += _unknown_codes(source, lines if not everything else None)
-    return Looked(sorted(set(kept), key=_order), tuple(at.names.opened[one].qualname for one in known))
+    return Looked(sorted(set(kept), key=_order), tuple(at.names.opened[one].qualname for one in at.programs))
 
 
-def _begin(at: Looking, known: list[ast.ClassDef], only: str | None) -> list[ast.ClassDef]:
+def _begin(at: Looking, only: str | None) -> list[ast.ClassDef]:
     if only is None:
-        return known
+        return at.programs
     return [
         node for node, scope in at.names.opened.items() if isinstance(node, ast.ClassDef) and scope.qualname == only
     ]
 
 
-def _look(at: Looking, nodes: Collection[ast.AST], known: frozenset[ast.ClassDef]) -> None:
+def _look(at: Looking, nodes: Collection[ast.AST]) -> None:
     for node in ast.walk(at.source.tree):
         if node not in nodes:
             continue
         orders.look(node, at)
         identity.look(node, at)
-        state.look(node, at, known)
+        state.look(node, at)
         outside.look(node, at)
 
 

@@ -261,7 +261,8 @@ def _shows_in(node: ast.AST, turn: set[str], counted: set[str], breaks: bool, at
         case ast.Return(value=told) | ast.Raise(exc=told) if told is not None:
             return bool(_names(told) & turn) and not _fits_one(node, turn, at)
         case ast.Call(func=ast.Attribute(value=collector, attr=method)) if method in _APPENDS:
-            if isinstance(collector, ast.Subscript) and _names(collector.slice) & turn:
+            if isinstance(collector, (ast.Subscript, ast.Attribute)) and _names(collector) & turn:
+                # Each member has one of its own.
                 return False
             return not isinstance(collector, ast.Name) or shows_by_name(collector, at)
         case ast.Call(func=ast.Attribute(attr=method)) if method in _WRITES:
@@ -306,7 +307,7 @@ def _is_length(node: ast.expr) -> bool:
 
 
 def _is_heap(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "heap"
+    return (node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", None)) == "heap"
 
 
 def _names(node: ast.AST) -> set[str]:

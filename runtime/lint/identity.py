@@ -75,10 +75,12 @@ def _look_at_text(node: ast.expr, is_repr: bool, at: Looking) -> None:
     if kind is not None and kind.name == "instance":
         found = next((one for one in at.classes if at.names.opened[one].qualname == kind.element), None)
     elif at.names.is_self(node) and not any(_in_method(node, name, at) for name in _WITHOUT_CALL):
-        found = at.names.class_around(node)
-        if any(found is at.names.definition(base) for one in at.classes for base in one.bases):
-            # What inherits from it may well have a text of its own.
-            return
+        around = at.names.class_around(node)
+        # What inherits from another class, here or elsewhere, may well have a text of its own.
+        if around in at.programs and not any(
+            around is at.names.definition(base) for one in at.classes for base in one.bases
+        ):
+            found = around
     if found is not None and _has_default_text(found, is_repr, at, set()):
         at.report(DEFAULT_REPR, node)
 

@@ -79,6 +79,7 @@ _ANNOTATED: Final = {
     "builtins.bytes": "bytes",
     "pathlib.Path": "path",
 }
+_HEAPS: Final = frozenset({"actors.Heap", "actors.heap.Heap"})
 _FREEZES: Final = frozenset({"actors.freeze", "actors.values.freeze", "pyrsistent.freeze"})
 _FROZEN: Final = {"set": "pset", "dict": "pmap", "shuffled": "pmap", "pset": "pset", "pmap": "pmap"}
 _SET_METHODS: Final = frozenset({"union", "intersection", "difference", "symmetric_difference", "copy"})
@@ -274,11 +275,17 @@ class Kinds:
         return self.of(value)
 
     def _is_heap(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            found = self.names.found(node)
+            annotations = [] if found is None else [one.annotation for one in found[1] if one.annotation is not None]
+            return any(self.names.dotted(one) in _HEAPS for one in annotations)
         return isinstance(node, ast.Attribute) and node.attr == "heap" and self.names.is_self(node.value)
 
     def _of_kept(self, node: ast.AST, key: ast.AST) -> Kind | None:
         around = self.names.class_around(node)
-        if around is None or (around, "heap") in self._attributes:
+        if around is None:
+            return _KEPT
+        if (around, "heap") in self._attributes:
             return None
         kind = self._agreed([self.of(value) for value in self._kept.get((around, ast.dump(key)), [])])
         return Kind(_FROZEN[kind.name], kind.element) if kind is not None and kind.name in _FROZEN else _KEPT

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runtime.lint.kinds import Kinds
+from runtime.lint.reach import programs
 from runtime.lint.scopes import Names
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Looking:
         self.names = Names(source.tree)
         self.kinds = Kinds(self.names, source.tree)
         self.classes: list[ast.ClassDef] = [node for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
+        self.programs: list[ast.ClassDef] = programs(source.tree, self.names)
         #: Loops that are being followed.
         self.followed: set[ast.AST] = set()
         self.findings: list[Finding] = []

@@ -35,10 +35,10 @@ _FINALIZERS: Final = frozenset(
 )
 
 
-def look(node: ast.AST, at: Looking, programs: frozenset[ast.ClassDef]) -> None:
+def look(node: ast.AST, at: Looking) -> None:
     """Report what this node keeps where no block has it."""
     if isinstance(node, ast.ClassDef):
-        _look_at_class(node, at, node in programs)
+        _look_at_class(node, at, node in at.programs)
     elif isinstance(node, DEFS):
         if node.name == "__del__" and isinstance(at.names.scope_of[node].node, ast.ClassDef):
             at.report(FINALIZER, node)

@@ -249,6 +249,7 @@ FINE = """
     names = set(given)
     for name in names:
         given[name].append(name)
+        name.parts.append(1)
         if name == "x":
             raise ValueError(name)
     self.heap["zeros"] = [0 for name in names]
@@ -387,6 +388,20 @@ def test_near_misses_pass(text: str) -> None:
 
 #: Whole files, for what stands outside of `run`.
 FILES = {
+    "a heap that is handed on": """
+        from actors import Heap
+
+        def total(heap: Heap, given):
+            for name, one in heap["votes"].items():  # ! LS101
+                heap["last"] = name
+            for name, one in heap.items("votes"):
+                heap["last"] = name
+            return list(heap["votes"].keys()), list(given["votes"].keys())  # ! LS101
+
+        class Program(P):
+            async def run(self):
+                return total(self.heap, {})
+        """,
     "class state": """
         class Program(P):
             seen = []  # ! LS301
