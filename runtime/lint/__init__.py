@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -95,9 +96,10 @@ def check(*what: type | ModuleType | Path | str) -> None:
     found: list[Finding] = []
     for one in what:
         if isinstance(one, type):
-            for part in one.__mro__:
-                if part.__module__ not in ("builtins", Process.__module__):
-                    found += _looked(read(_source_of(part)), False, part.__qualname__).findings
+            found += _looked(read(_source_of(one)), False, one.__qualname__).findings
+            for base in one.__mro__[1:]:
+                if not _is_given(base):
+                    found += _looked(read(_source_of(base)), False, base.__qualname__).findings
         elif isinstance(one, ModuleType):
             found += lint_file(_source_of(one)).findings
         else:
@@ -108,10 +110,15 @@ def check(*what: type | ModuleType | Path | str) -> None:
         raise AssertionError("\n".join([f"{len(told)} finding{'s' * (len(told) > 1)}", *told]))
 
 
+def _is_given(base: type) -> bool:
+    """Tell whether a class that a program inherits from came with Python, or is the language's own."""
+    return base.__module__ == Process.__module__ or base.__module__.partition(".")[0] in sys.stdlib_module_names
+
+
 def _source_of(what: type | ModuleType) -> Path:
     try:
         file = inspect.getsourcefile(what)
-    except TypeError:
+    except (TypeError, OSError):
         file = None
     if file is None:
         raise InputError(f"{what.__name__} has no source file to look at")

@@ -11,19 +11,13 @@ evident: what is asked for its `items` is such a map. The heap itself is in the 
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from runtime.lint.annotations import Kind, annotated
 from runtime.lint.scopes import DEFS
 
 if TYPE_CHECKING:
-    from runtime.lint.scopes import Binding, Names, Scope
-
-
-class Kind(NamedTuple):
-    """A kind, and that of the elements (of a mapping: the values) where it is evident."""
-
-    name: str
-    element: str | None = None
+    from runtime.lint.scopes import Binding, Names
 
 
 #: What comes out of a heap, of a kind that is not known.
@@ -59,25 +53,6 @@ _MADE_BY: Final = {
     **{
         f"math.{name}": "float" for name in ("sqrt", "exp", "log", "log2", "log10", "sin", "cos", "tan", "pow", "atan2")
     },
-}
-_ANNOTATED: Final = {
-    "builtins.set": "set",
-    "builtins.frozenset": "set",
-    "typing.Set": "set",
-    "typing.FrozenSet": "set",
-    "builtins.dict": "dict",
-    "typing.Dict": "dict",
-    "collections.defaultdict": "dict",
-    "typing.DefaultDict": "dict",
-    "pyrsistent.PSet": "pset",
-    "pyrsistent.PMap": "pmap",
-    "pyrsistent.typing.PSet": "pset",
-    "pyrsistent.typing.PMap": "pmap",
-    "builtins.int": "int",
-    "builtins.float": "float",
-    "builtins.str": "str",
-    "builtins.bytes": "bytes",
-    "pathlib.Path": "path",
 }
 _HEAPS: Final = frozenset({"actors.Heap", "actors.heap.Heap"})
 _FREEZES: Final = frozenset({"actors.freeze", "actors.values.freeze", "pyrsistent.freeze"})
@@ -222,9 +197,9 @@ class Kinds:
         if found is None or self._narrowed(node):
             return None
         scope, bindings = found
-        annotated = [one.annotation for one in bindings if one.annotation is not None]
-        if annotated:
-            return self._agreed([self.of_annotation(one, scope) for one in annotated])
+        promised = [one.annotation for one in bindings if one.annotation is not None]
+        if promised:
+            return self._agreed([annotated(one, scope, self.names) for one in promised])
         begun = [one for one in bindings if not one.again]
         return self._agreed([self._of_binding(one) for one in begun])
 
@@ -271,7 +246,7 @@ class Kinds:
 
     def _of_assigned(self, value: ast.expr | None) -> Kind | None:
         if value is not None and value in self.names.annotations:
-            return self.of_annotation(value, self.names.scope_of[value])
+            return annotated(value, self.names.scope_of[value], self.names)
         return self.of(value)
 
     def _is_heap(self, node: ast.AST) -> bool:
@@ -327,7 +302,7 @@ class Kinds:
         if isinstance(defined, ast.ClassDef):
             return Kind("instance", self.names.opened[defined].qualname)
         if isinstance(defined, DEFS) and defined.returns is not None and isinstance(defined, ast.FunctionDef):
-            return self.of_annotation(defined.returns, self.names.scope_of[defined])
+            return annotated(defined.returns, self.names.scope_of[defined], self.names)
         if isinstance(node.func, ast.Attribute):
             return self._of_method(node, node.func)
         return None
@@ -376,38 +351,6 @@ class Kinds:
         if isinstance(node.op, ast.Add) and here == {"str"}:
             return Kind("str")
         return None
-
-    # --- annotations ---
-
-    def of_annotation(self, node: ast.expr | None, scope: Scope) -> Kind | None:
-        """Return the kind that an annotation promises."""
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            try:
-                node = ast.parse(node.value, mode="eval").body
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                return None
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-            sides = [
-                one for one in (node.left, node.right) if not (isinstance(one, ast.Constant) and one.value is None)
-            ]
-            return self.of_annotation(sides[0], scope) if len(sides) == 1 else None
-        if isinstance(node, ast.Subscript):
-            named = _annotated(node.value, scope, self.names)
-            if named in ("typing.Optional", "typing.Final", "typing.ClassVar"):
-                return self.of_annotation(node.slice, scope)
-            kind = _ANNOTATED.get(named or "")
-            last = node.slice.elts[-1] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
-            element = self.of_annotation(last, scope) if kind is not None else None
-            return None if kind is None else Kind(kind, None if element is None else element.name)
-        named = None if node is None else _annotated(node, scope, self.names)
-        return Kind(_ANNOTATED[named]) if named in _ANNOTATED else None
-
-
-def _annotated(node: ast.expr, scope: Scope, names: Names) -> str | None:
-    """Return the dotted name in an annotation; those from a string have no scope of their own."""
-    for inner in ast.walk(node):
-        names.scope_of.setdefault(inner, scope)
-    return names.dotted(node)
 
 
 def _is_keys(node: ast.expr) -> bool:
