@@ -90,7 +90,7 @@ def _look_at_target(statement: ast.stmt, target: ast.expr, at: Looking) -> None:
 
 def _look_at_change(node: ast.expr, owner: ast.expr, at: Looking) -> None:
     """Report a change of an object that is a global, a class, or a default."""
-    if not _is_in_function(node, at):
+    if not _is_in_function(node, at) or _makes_classes(node, at):
         return
     if at.names.dotted(owner) in _SHARED:
         at.report(GLOBAL_WRITTEN, node)
@@ -131,10 +131,12 @@ def _look_at_change(node: ast.expr, owner: ast.expr, at: Looking) -> None:
         at.report(GLOBAL_WRITTEN, node)
 
 
+def _makes_classes(node: ast.AST, at: Looking) -> bool:
+    return getattr(at.names.scope_of[node].function.node, "name", None) in _MAKE_CLASSES
+
+
 def _is_own_class(node: ast.expr, at: Looking) -> bool:
-    """Tell whether this is `type(self)`, `self.__class__`, or the `cls` of a class method, once the class is made."""
-    if getattr(at.names.scope_of[node].function.node, "name", None) in _MAKE_CLASSES:
-        return False
+    """Tell whether this is `type(self)`, `self.__class__`, or the `cls` of a class method."""
     match node:
         case ast.Call(args=[one]) if at.names.dotted(node.func) == "builtins.type":
             return at.names.is_self(one)
@@ -194,6 +196,8 @@ def _is_changed(node: ast.ClassDef, name: str, at: Looking) -> bool:
     """Tell whether a method changes the class's attribute in place."""
     for inner in ast.walk(node):
         if not isinstance(inner, ast.Attribute) or inner.attr != name:
+            continue
+        if _makes_classes(inner, at):
             continue
         if not at.names.is_self(inner.value) and at.names.definition(inner.value) is not node:
             continue

@@ -430,6 +430,7 @@ FILES = {
 
             def __init_subclass__(cls):
                 cls.made = True
+                Program.made_all = True
         """,
     "globals": """
         cache = {}
