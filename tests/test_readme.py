@@ -139,6 +139,18 @@ def test_the_program_with_workers_runs(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.split()[2]) == (0, "333332833333500000"), done.stderr
 
 
+def test_the_test_of_the_readme_passes_on_its_program(first_program: Path) -> None:
+    shown = next(block for block in PYTHON if "lint.check" in block)
+    (first_program.parent / "test_squares.py").write_text(f"from squares import Squares\n{shown}")
+    done = command(f"{sys.executable} -m pytest -q test_squares.py", first_program.parent)
+    assert done.returncode == 0, done.stdout
+    (first_program.parent / "shop").mkdir()
+    for line in next(block for block in SHELL if "lockstep lint" in block and "--all" in block).splitlines():
+        (first_program.parent / "shop" / "prices.py").write_text(PYTHON[1])
+        done = command(line, first_program.parent)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 def test_every_command_of_the_readme_is_one_and_has_a_help() -> None:
     block = next(block for block in SHELL if block.startswith("lockstep run FILE"))
     names = [line.split()[1] for line in block.strip().splitlines()]
@@ -156,6 +168,7 @@ def test_every_command_of_the_readme_is_one_and_has_a_help() -> None:
         "prune",
         "export",
         "import",
+        "lint",
     ]
     for name in names:
         done = command(f"lockstep {name} --help", ROOT)

@@ -7,6 +7,7 @@
     pruning       prune                       room
     proofs        prove, check-proof          what a state root pins
     transfers     export, import              a state from store to store
+    linting       lint                        programs, read and not run
     program_file  FILE:ROOT                   the user's program
     input_lines   --input                     the inputs of blocks
     kept          --store, BLOCK              a store, opened for reading
@@ -28,6 +29,7 @@ import typer
 from runtime.cli.blocks import log, revert, show
 from runtime.cli.differences import diff
 from runtime.cli.failing import Lockstep
+from runtime.cli.linting import lint
 from runtime.cli.parameters import Debug
 from runtime.cli.processes import get, tree
 from runtime.cli.proofs import check_proof, prove
@@ -99,12 +101,13 @@ def lockstep(
       lockstep get head / total --store squares.db
       lockstep diff 1 2 --store squares.db         what block 2 changed
       lockstep verify squares.py:Squares --store squares.db
+      lockstep lint squares.py                     what may not be deterministic
 
     Every command has examples: lockstep run --help.
     """
 
 
 app.callback(help=help_of(lockstep, framed=_framed))(lockstep)
-for command in (run, log, show, tree, get, diff, prove, check_proof, verify, revert, prune, export, import_):
+for command in (run, log, show, tree, get, diff, prove, check_proof, verify, revert, prune, export, import_, lint):
     # A trailing _ keeps Python's own words apart.
     app.command(command.__name__.rstrip("_").replace("_", "-"), help=help_of(command, framed=_framed))(command)

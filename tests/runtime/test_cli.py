@@ -628,7 +628,7 @@ def test_the_walk_through_in_the_help_works_as_it_stands(box: Box) -> None:
     (box.directory / "squares.py").write_text(textwrap.dedent(source))
     (box.directory / "blocks.jsonl").write_text("\n".join(re.findall(r"^  (\{.*\})$", text, re.MULTILINE)))
     commands = re.findall(r"^  lockstep (\w.*?)(?:   .*)?$", text, re.MULTILINE)
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         with box.start(*command.split(), cwd=box.directory) as process:
             printed, told = process.communicate()
