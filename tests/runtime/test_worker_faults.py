@@ -79,7 +79,7 @@ async def test_a_host_fault_may_be_retried_and_each_turn_is_told_apart(tmp_path:
 
 
 async def test_a_worker_that_is_stuck_is_replaced(tmp_path: Path) -> None:
-    async with runtime.Runtime(Everything, workers=2, watchdog_s=0.2) as rt:
+    async with runtime.Runtime(Everything, workers=2, watchdog_s=1.0) as rt:
         block = await rt.advance({"do": "stick"})
         assert block.data == ("host fault", "/s", "WorkerStuck")
         assert (await rt.advance({"do": "squares", "xs": [1, 2]})).data == 5
