@@ -88,10 +88,7 @@ def _reading(types: Any) -> list[Callable[..., Any]]:
     empty = types.EMPTY_ACCOUNT
 
     def get_account_optional(state: HeapState, address: bytes) -> Any:
-        try:
-            return state.accounts[address]
-        except KeyError:
-            return state.load_account(address)
+        return state.account_now(address)
 
     def get_account(state: HeapState, address: bytes) -> Any:
         account = get_account_optional(state, address)
@@ -150,10 +147,7 @@ def _writing(types: Any, empties_vanish: bool) -> list[Callable[..., Any]]:
     empty = types.EMPTY_ACCOUNT
 
     def current(state: HeapState, address: bytes) -> Any:
-        try:
-            account = state.accounts[address]
-        except KeyError:
-            account = state.load_account(address)
+        account = state.account_now(address)
         return empty if account is None else account
 
     def set_account(state: HeapState, address: bytes, account: Any) -> None:
@@ -203,16 +197,12 @@ def _writing(types: Any, empties_vanish: bool) -> list[Callable[..., Any]]:
         store(state, address, make(before.nonce, before.balance, code))
 
     def touch_account(state: HeapState, address: bytes) -> None:
-        if address not in state.accounts:
-            state.load_account(address)
-        if state.accounts[address] is None:
+        if state.account_now(address) is None:
             state.put_account(address, empty)
 
     def destroy_touched_empty_accounts(state: HeapState, touched_accounts: Iterable[bytes]) -> None:
         for address in touched_accounts:
-            if address not in state.accounts:
-                state.load_account(address)
-            account = state.accounts[address]
+            account = state.account_now(address)
             if account is not None and is_empty(account):
                 destroy_account(state, address)
 

@@ -182,6 +182,13 @@ class HeapState:
         self.accounts[address] = account
         return account
 
+    def account_now(self, address: bytes) -> Any:
+        """Return an account as it is now; None where there is none."""
+        try:
+            return self.accounts[address]
+        except KeyError:
+            return self.load_account(address)
+
     def _load_code(self, address: bytes, code_hash: bytes) -> bytes:
         if code_hash == EMPTY_CODE_HASH:
             return b""

@@ -96,7 +96,7 @@ class WatchedState(HeapState):
 
     def leap(self, address: bytes, nonce: int) -> None:
         """Let an account have a nonce that it gets by transactions which were not executed here, if it is a later one."""
-        account = self.accounts[address] if address in self.accounts else self.load_account(address)
+        account = self.account_now(address)
         if account is not None and int(account.nonce) < nonce:
             self._leapt = (address, account)
             self.accounts[address] = self.make_account(nonce, int(account.balance), account.code)
@@ -144,7 +144,7 @@ class WatchedState(HeapState):
 
     def put_account(self, address: bytes, account: Any) -> None:
         if address not in self.starts:
-            self.starts[address] = self.accounts[address] if address in self.accounts else self.load_account(address)
+            self.starts[address] = self.account_now(address)
         if account is None:
             self.reads.update((address + NONCE, address + BALANCE, address + CODE, address + ALIVE))
         super().put_account(address, account)
@@ -337,15 +337,12 @@ def _watching(module: Any, empty: Any) -> list[Callable[..., Any]]:
     move = module.move_ether
 
     def look(state: WatchedState, address: bytes) -> Any:
-        try:
-            account = state.accounts[address]
-        except KeyError:
-            account = state.load_account(address)
+        account = state.account_now(address)
         return empty if account is None else account
 
     def found(state: WatchedState, address: bytes) -> Any:
         state.reads.add(address + ALIVE)
-        return state.accounts[address] if address in state.accounts else state.load_account(address)
+        return state.account_now(address)
 
     def get_account(state: WatchedState, address: bytes) -> Any:
         return _Seen(state, address, look(state, address))
