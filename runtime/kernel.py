@@ -185,13 +185,15 @@ class Kernel:
         """Let what is still to begin, and nobody waits for, begin elsewhere where it may: the block is over."""
         if self.elsewhere is not None:
             rest = [
-                effect for effect in self.agenda if not (effect[0].stage == READY and self._begins_elsewhere(effect[0]))
+                effect
+                for effect in self.agenda
+                if not (effect[0].stage == READY and self.alive(effect[0]) and self._begins_elsewhere(effect[0]))
             ]
             self.agenda.clear()
             self.agenda.extend(rest)
 
     def _begins_elsewhere(self, record: Record) -> bool:
-        if self.elsewhere is None or record.parent is None or not (self.alive(record) and self.elsewhere(record)):
+        if self.elsewhere is None or record.parent is None or not self.elsewhere(record):
             return False
         record.stage = RUNNING
         self.end_activation(record)
