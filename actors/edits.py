@@ -41,6 +41,16 @@ def _prefixed(prefix: bytes, entries: Mapping[bytes, bytes]) -> dict[bytes, byte
     return {prefix + path: cell for path, cell in entries.items()} if prefix else dict(entries)
 
 
+def _edited(node: Node, edits: list[tuple[bytes, bytes | None]], position: int) -> Node | None:
+    """Return a bucket with edits made one by one, their paths from `position` on; None where it does not stay a bucket."""
+    made: Node | None = node
+    for path, cell in edits:
+        made = made.edited(path[position:], cell)  # type: ignore[union-attr]
+        if made is None:
+            return None
+    return made
+
+
 class _Open:
     """A branch being remade by `update`: which edits go to which child, and what came back so far."""
 
@@ -122,12 +132,9 @@ class _Open:
         kid = self.kids[nibble]
         if kid is None or kid.paths is None:
             return False
-        below, made = self.position + 1, kid
-        for path, cell in self.edits[low:end]:
-            next_made = made.edited(path[below:], cell)
-            if next_made is None:
-                return False
-            made = next_made
+        made = _edited(kid, self.edits[low:end], self.position + 1)
+        if made is None:
+            return False
         if made is not kid:
             self.kids[nibble] = made
             self.count += made.count - kid.count
@@ -285,13 +292,8 @@ def _update_bucket(
     """Return the edge that edits make of a bucket, or the entries of the branch that it has to become."""
     if node is not None and high - low <= _SINGLY_MAX:
         # A splice for each is less work than to take the bucket apart.
-        made = node
-        for path, cell in edits[low:high]:
-            next_made = made.edited(path[position:], cell)
-            if next_made is None:
-                break
-            made = next_made
-        else:
+        made = _edited(node, edits[low:high], position)
+        if made is not None:
             return (b"", made), []
     entries = {} if node is None else node.entries()
     changed = False
