@@ -372,6 +372,11 @@ class Node:
             self.source,
         )
 
+    def link_numbers(self) -> list[int]:
+        """Return the numbers of a branch's children as its record has them, by nibble; none of a bucket."""
+        links = self.links or b""
+        return [int.from_bytes(links[at : at + LINK_BYTES], "big") for at in range(0, len(links), LINK_BYTES)]
+
     def kid_digest(self, nibble: int) -> bytes | None:
         """Return a child's digest where it is known; nothing is fetched for it."""
         assert self.kids is not None

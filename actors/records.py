@@ -368,7 +368,6 @@ def references(number: int, source: NodeSource) -> tuple[list[int], int]:
         node = _decode(data, number, source)
     except CodecError as error:
         raise damaged(source, number, str(error)) from error
-    links = node.links or b""
-    found = [int.from_bytes(links[at : at + LINK_BYTES], "big") for at in range(0, len(links), LINK_BYTES)]
+    found = node.link_numbers()
     found += [cell.number for cell in (*node.blobs.values(), node.value) if isinstance(cell, Blob) and cell.number]
     return found, node.base if node.base != number else 0

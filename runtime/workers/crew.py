@@ -98,8 +98,8 @@ class Crew:
         self._watchdog_s = watchdog_s
         how = None if executor is not None else context()
         self._places = [
-            Place(SharedSlot(executor) if executor is not None else ProcessSlot(how))  # type: ignore[arg-type]
-            for _ in range(workers)
+            Place(number, SharedSlot(executor) if executor is not None else ProcessSlot(how))  # type: ignore[arg-type]
+            for number in range(workers)
         ]
         self._loop = asyncio.get_running_loop()
         self._kernel: Kernel | None = None
@@ -151,8 +151,8 @@ class Crew:
     def in_flight(self) -> list[InFlight]:
         """Return what was sent to workers and is not back, for people."""
         return [
-            InFlight(task.path, number, flight.since)
-            for number, place in enumerate(self._places)
+            InFlight(task.path, place.number, flight.since)
+            for place in self._places
             for flight in place.flights
             for task in flight.tasks
         ]
@@ -191,9 +191,8 @@ class Crew:
         self.forget()
         for place in self._places:
             if self._tracks is not None and place.flights:
-                self._tracks.lost(self._places.index(place), place.flights[0], "ended with the run")
+                self._tracks.lost(place.number, place.flights[0], "ended with the run")
             self._clear(place)
-            place.slot.close()
 
     # --- offered ---
 
@@ -349,7 +348,7 @@ class Crew:
             return
         future.add_done_callback(lambda done: self._call(place, flight, done))
         if self._tracks is not None:
-            self._tracks.sent(self._places.index(place), flight, begin)
+            self._tracks.sent(place.number, flight, begin)
 
     def _call(self, place: Place, flight: Flight, done: Future[bytes]) -> None:
         """Have a batch that is done looked at on the loop; this is called in another thread."""
@@ -367,7 +366,7 @@ class Crew:
             outcomes = split(done.result())
         except BaseException as error:
             _log.warning("a worker died: %s: %s", type(error).__name__, error)
-            self._died(place, flight, stuck=False)
+            self._died(place, stuck=False)
         else:
             place.flights.remove(flight)
             if flight.doomed is not None:
@@ -380,7 +379,7 @@ class Crew:
                 except Exception as error:
                     self._fail(task, error)
             if self._tracks is not None:
-                self._tracks.landed(self._places.index(place), flight, outcomes, begin)
+                self._tracks.landed(place.number, flight, outcomes, begin)
         self.send()
         self._ring()
 
@@ -414,18 +413,19 @@ class Crew:
         self._arrived.append((record, self._ended(task, read)))
 
     def _ended(self, task: Task, outcome: job.Frame) -> Ended:
-        kind, used, ran, turns, begin_ns, end_ns, *rest = outcome.head
-        self._costs.saw(task.cls, (end_ns - begin_ns) / 1e9)
-        programs = frozenset([find(name) for name in ran]) if ran else _NONE
-        below = dict(turns)
+        kind, past = outcome.head[0], job.past_of(outcome.head)
+        self._costs.saw(task.cls, (past.end_ns - past.begin_ns) / 1e9)
+        programs = frozenset([find(name) for name in past.ran]) if past.ran else _NONE
+        below = dict(past.turns)
         if kind == job.WRITES:
             writes = job.read_writes(outcome)
-            return Ended(TrapKind.RETURNED, None, None, used, programs, writes, None, below)
+            return Ended(TrapKind.RETURNED, None, None, past.used, programs, writes, None, below)
         if kind == job.TREE:
-            state = Taken(outcome.records, self._store).tree(rest[0])
-            return Ended(TrapKind.RETURNED, None, None, used, programs, {}, state, below)
+            state = Taken(outcome.records, self._store).tree(outcome.head[-1])
+            return Ended(TrapKind.RETURNED, None, None, past.used, programs, {}, state, below)
+        trap, error = job.trap_of(outcome.head)
         failure = job.Elsewhere(outcome.data[0].decode())
-        return Ended(TrapKind(rest[0]), rest[1], failure, used, programs, {}, None, below)
+        return Ended(trap, error, failure, past.used, programs, {}, None, below)
 
     def _send_more(self, task: Task, program: str | None) -> None:
         """Send a task again, with what its worker lacked."""
@@ -487,7 +487,7 @@ class Crew:
     def _stuck(self, place: Place, flight: Flight) -> None:
         if place.flights and place.flights[0] is flight:
             _log.warning("a worker is stuck with %s", ", ".join(path_text(task.path) for task in flight.tasks[:3]))
-            self._died(place, flight, stuck=True)
+            self._died(place, stuck=True)
             self.send()
             self._ring()
 
@@ -495,7 +495,7 @@ class Crew:
         """Replace a worker that is at work on what nobody waits for any more."""
         if flight in place.flights and any(task.record is None for task in flight.tasks):
             if self._tracks is not None:
-                self._tracks.lost(self._places.index(place), flight, "replaced: what it did is not wanted any more")
+                self._tracks.lost(place.number, flight, "replaced: what it did is not wanted any more")
             for task in self._clear(place):
                 self._again(task)
             self.send()
@@ -513,11 +513,12 @@ class Crew:
         place.waiting.clear()
         return tasks
 
-    def _died(self, place: Place, flight: Flight, *, stuck: bool) -> None:
-        suspects = place.flights[0].tasks if place.flights else []
-        if self._tracks is not None and place.flights:
-            why = "replaced: it was stuck" if stuck else "died"
-            self._tracks.lost(self._places.index(place), place.flights[0], why)
+    def _died(self, place: Place, *, stuck: bool) -> None:
+        """Send again what was in flight in a slot; the batch that its worker was at work on is suspect."""
+        at_work = place.flights[0]
+        suspects = at_work.tasks
+        if self._tracks is not None:
+            self._tracks.lost(place.number, at_work, "replaced: it was stuck" if stuck else "died")
         for task in reversed(self._clear(place)):
             if task not in suspects:
                 self._again(task)

@@ -36,6 +36,7 @@ from actors.calls import Put
 from actors.errors import KernelBug, ReplayDiverged
 from actors.memory import Formed, form_of
 from actors.region import View
+from actors.trap import TrapKind
 from actors.values import ABSENT, decode, encode, encode_plain
 from runtime.workers.frames import first, join, split
 from runtime.workers.parcel import Parcel, Received
@@ -167,6 +168,11 @@ class Past(NamedTuple):
 def past_of(head: tuple[Any, ...]) -> Past:
     """Return that from the head of an outcome."""
     return Past(*head[1 : 1 + len(Past._fields)])
+
+
+def trap_of(head: tuple[Any, ...]) -> tuple[TrapKind, str]:
+    """Return why an activation trapped, from the head of such an outcome."""
+    return TrapKind(head[-2]), head[-1]
 
 
 def wrote(past: Past, writes: Mapping[bytes, Slot]) -> bytes:

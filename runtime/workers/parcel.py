@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from actors.cells import DIGEST_BYTES, Blob, cell_digest
 from actors.errors import CodecError
-from actors.nodes import LATER, LINK_BYTES, NIBBLES, Node
+from actors.nodes import LATER, LINK_BYTES, Node
 from actors.records import decode_whole, load, references, whole_record
 from actors.tree import EMPTY, Tree
 
@@ -35,6 +35,8 @@ LOCAL: Final = 1 << 47
 _BLOB: Final = b"\0"
 _NODE: Final = b"\1"
 _PATCHED_BYTES: Final = 4
+#: Where the record of a node begins.
+_RECORD_AT: Final = 1 + LINK_BYTES + _PATCHED_BYTES
 
 #: A tree in transit: label, count, digest and number of its top node; () for an empty one.
 Top: TypeAlias = "tuple[Any, ...]"
@@ -147,20 +149,18 @@ class Parcel:
 
 def _children(node: Node) -> Iterator[Node]:
     """Yield the children of a node that the receiver may not have: all but those that are only in the store."""
-    if node.kids is None:
-        return
-    links = 0
-    for i, kid in enumerate(node.kids):
-        if kid is None:
-            continue
+    for i, number in _links(node):
+        kid = node.kids[i]  # type: ignore[index]
+        assert kid is not None
         if kid is not LATER:
             yield kid
-        else:
-            assert node.links is not None
-            number = int.from_bytes(node.links[LINK_BYTES * links : LINK_BYTES * (links + 1)], "big")
-            if number >= LOCAL:
-                yield node.fetch(i)
-        links += 1
+        elif number >= LOCAL:
+            yield node.fetch(i)
+
+
+def _links(node: Node) -> Iterator[tuple[int, int]]:
+    """Return the nibbles of a sealed branch's children, with their numbers."""
+    return zip([i for i, kid in enumerate(node.kids or ()) if kid is not None], node.link_numbers(), strict=True)
 
 
 class Received:
@@ -183,7 +183,7 @@ class Received:
         if number < LOCAL:
             return self._store.read_node(number)
         record = self._records[number]
-        return record[1:] if record[:1] == _BLOB else record[1 + LINK_BYTES + _PATCHED_BYTES :]
+        return record[1:] if record[:1] == _BLOB else record[_RECORD_AT:]
 
     def tree(self, top: Top) -> Tree:
         """Return a tree of the parcel; what is needed of it is decoded when it is needed."""
@@ -225,23 +225,16 @@ class Taken:
         return node
 
     def _node(self, number: int, record: bytes) -> Node:
-        at = 1 + LINK_BYTES + _PATCHED_BYTES
-        node = decode_whole(record[at:], self._store)
+        node = decode_whole(record[_RECORD_AT:], self._store)
         node.number, node.source = None, self._store
         node.base = int.from_bytes(record[1 : 1 + LINK_BYTES], "big")
-        node.patched = int.from_bytes(record[1 + LINK_BYTES : at], "big")
+        node.patched = int.from_bytes(record[1 + LINK_BYTES : _RECORD_AT], "big")
         for cell in (*node.blobs.values(), node.value):
             if type(cell) is Blob and cell.number is not None and cell.number >= LOCAL:
                 self._take_blob(cell)
         if node.kids is not None:
             node.unsealed = node.unsaved = 0
-            assert node.links is not None
-            rank = 0
-            for i in range(NIBBLES):
-                if node.kids[i] is None:
-                    continue
-                link = int.from_bytes(node.links[LINK_BYTES * rank : LINK_BYTES * (rank + 1)], "big")
-                rank += 1
+            for i, link in _links(node):
                 if link >= LOCAL:
                     stub = node.stub_of(i)
                     assert stub.digest is not None

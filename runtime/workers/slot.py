@@ -48,11 +48,7 @@ class Slot(Protocol):
         ...
 
     def replace(self) -> None:
-        """End the worker at once, whatever it does; the next batch gets a new one."""
-        ...
-
-    def close(self) -> None:
-        """End it."""
+        """End the worker at once, whatever it does, and wait until it is gone; the next batch gets a new one."""
         ...
 
 
@@ -120,10 +116,6 @@ class ProcessSlot:
             for process in processes:
                 process.join()
 
-    def close(self) -> None:
-        """Kill the worker, and wait until it is gone."""
-        self.replace()
-
 
 class SharedSlot:
     """A place in an executor that is not ours."""
@@ -141,8 +133,5 @@ class SharedSlot:
         return self._executor.submit(work, batch)
 
     def replace(self) -> None:
-        """Forget what is under way; its worker cannot be ended from here."""
+        """Forget what is under way; its worker cannot be ended from here, and the executor is whoever's handed it in."""
         self.generation += 1
-
-    def close(self) -> None:
-        """Leave the executor to whoever handed it in."""

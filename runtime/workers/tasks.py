@@ -78,7 +78,8 @@ class Flight:
 class Place:
     """A slot with what is under way and waits there."""
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, number: int, slot: Slot) -> None:
+        self.number = number
         self.slot = slot
         self.flights: deque[Flight] = deque()
         self.waiting: deque[Task] = deque()

@@ -15,7 +15,6 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from actors.keys import path_text
-from actors.trap import TrapKind
 from runtime.programs import identity
 from runtime.trace import LOCKSTEP, WORKERS
 from runtime.workers import job
@@ -224,4 +223,5 @@ class Tracks:
 def _trap(head: tuple[Any, ...]) -> str:
     if head[0] != job.TRAPPED:
         return "returned"
-    return f"{TrapKind(head[-2]).name.lower().replace('_', ' ')}: {head[-1]}"
+    trap, error = job.trap_of(head)
+    return f"{trap.name.lower().replace('_', ' ')}: {error}"

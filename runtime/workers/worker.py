@@ -59,10 +59,6 @@ _STEPS: Final = 1 << 62
 class Lacking(Exception):
     """The worker does not have what a job builds on."""
 
-    def __init__(self, program: str | None = None) -> None:
-        super().__init__(program)
-        self.program = program
-
 
 class Unloadable(Exception):
     """A program could not be loaded here."""
@@ -206,14 +202,12 @@ class Workshop:
             desk = self._desk(keep, job.read_frame(form))
             desk.run()
             outcome = desk.outcome(begin_ns)
-        except Lacking as lack:
-            outcome = job.lacking(lack.program)
+        except (Lacking, StoreError):
+            outcome = job.lacking()
         except Unloadable as error:
             outcome = job.broken(job.UNLOADABLE, str(error))
         except ProgramUnknown as error:
             outcome = job.lacking(error.program)
-        except StoreError:
-            outcome = job.lacking()
         except MemoryError as error:
             outcome = job.broken(job.EXHAUSTED, str(error))
         except Exception as error:
@@ -237,6 +231,7 @@ class Workshop:
     def _desk(self, keep: bytes, task: Frame) -> _Desk:
         """Return the process of a job, about to begin."""
         kind, *head = task.head
+        self._sent.update((at, record) for at, record in task.records.items() if at < LOCAL)
         if kind == job.FRESH:
             path, number, gas = head
             data = task.data
@@ -248,14 +243,12 @@ class Workshop:
         if kind == job.STATE:
             path, number, top = head
             self.program(number)
-            self._sent.update((at, record) for at, record in task.records.items() if at < LOCAL)
             desk = _Desk(path)
             desk.fill(EMPTY.graft(encode_key(path[-1]), Received(task.records, self).tree(top)))
             return desk
         kept = self._kept.get(keep)
         if kept is None:
             raise Lacking
-        self._sent.update((at, record) for at, record in task.records.items() if at < LOCAL)
         for call in job.read_calls(task, kept.name, self.program, self):
             kept.put(call)
         return kept
