@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.cells import from_cell
 from actors.errors import MissingKey
-from actors.keys import Key, decode_key, encode_key, plain, show_key
+from actors.keys import Key, encode_key, read_key, show_key
 from actors.memory import Formed, Slot, form_of, same_slot, value_of
 from actors.region import Region
 from actors.tree import EMPTY, Tree
@@ -83,7 +83,7 @@ class Changes:
 
     def __iter__(self) -> Iterator[Change]:
         for key, old, new in self.slots():
-            yield Change(plain(decode_key(key)), value_of(old), value_of(new))
+            yield Change(read_key(key), value_of(old), value_of(new))
 
     def __len__(self) -> int:
         return len(self.slots())

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from actors.changes import Changes, slot_of
 from actors.errors import CallRefused, LimitExceeded, ProgramError
-from actors.keys import Key, decode_key, encode_key, plain, show_key
+from actors.keys import Key, encode_key, read_key, show_key
 from actors.memory import Memory, Slot, form_of, placed_error, same_slot, to_slot, value_of
 from actors.region import Region
 from actors.values import ABSENT, show
@@ -135,7 +135,7 @@ def _settle(clashes: list[tuple[bytes, Slot, Slot, Slot]], resolve: Resolve | No
     settled: dict[bytes, Slot] = {}
     conflicts: list[tuple[Any, Any, Any, Any]] = []
     for form, *slots in clashes:
-        key = plain(decode_key(form))
+        key = read_key(form)
         base, ours, theirs = map(value_of, slots)
         resolver = None if resolve is None else _resolver(resolve, form, key)
         if resolver is None:

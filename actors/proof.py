@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.cells import DIGEST_BYTES
 from actors.errors import CodecError, InputError, ProofRefused
 from actors.goals import UNTOLD, goals_of, process_key, ways, within
-from actors.keys import decode_key, encode_key, parse_path, path_text, plain, show_key
+from actors.keys import decode_key, encode_key, parse_path, path_text, read_key, show_key
 from actors.limits import (
     BUCKET_ENTRIES_MAX,
     KEY_BYTES_MAX,
@@ -106,7 +106,7 @@ class Proof:
             if sha256(cursor.data).digest()[:SUM_BYTES] != data[-SUM_BYTES:]:
                 raise ProofRefused("proof: its bytes do not have their sum; they were damaged on the way")
             self.path, forms, values = _read_claims(cursor)
-            self.keys = tuple([plain(decode_key(form)) for form in forms])
+            self.keys = tuple([read_key(form) for form in forms])
             self._root = _root_of(cursor, goals_of(self.path, forms), [*values, UNTOLD])
         except CodecError as error:
             raise ProofRefused(str(error)) from error

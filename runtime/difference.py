@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.cells import from_cell
 from actors.goals import CHILD, CONTROL, HEAP
-from actors.keys import Key, Path, decode_element, decode_key, plain
+from actors.keys import Key, Path, decode_element, read_key
 from actors.values import ABSENT, decode
 from runtime.state import Control, behind, locate, part_text
 
@@ -52,7 +52,7 @@ def difference(old: Tree, new: Tree) -> Iterator[ProcessDifference]:
         kind = "added" if a is None else "removed" if b is None else "changed"
         control = {} if a == b else _control_difference(a, b)
         heaps = old.extract(HEAP).difference(new.extract(HEAP))
-        keys = [KeyDifference(plain(decode_key(key)), _value(one), _value(other)) for key, one, other in heaps]
+        keys = [KeyDifference(read_key(key), _value(one), _value(other)) for key, one, other in heaps]
         if control or keys:
             yield ProcessDifference(path, kind, control, keys)
         levels.append(_children(path, old.extract(CHILD), new.extract(CHILD)))

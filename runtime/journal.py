@@ -24,7 +24,7 @@ from actors.calls import CALLS, Call, Drop, Get, Put, Snapshot, Status
 from actors.cells import from_cell
 from actors.changes import Changes
 from actors.errors import CodecError, LockstepError, ReplayDiverged
-from actors.keys import decode_key, path_text, plain
+from actors.keys import path_text, read_key
 from actors.memory import Memory, form_of
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind
@@ -125,7 +125,7 @@ def describe_text(description: tuple[Any, ...]) -> str:
 
 
 def _key(form: bytes) -> str:
-    return repr(plain(decode_key(form))) if form else "the whole heap"
+    return repr(read_key(form)) if form else "the whole heap"
 
 
 def _value(form: bytes) -> str:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.errors import CodecError, StoreDamaged
 from actors.goals import CHILD, CONTROL, HEAP
-from actors.keys import Name, Path, decode_element, decode_key, encode_key, path_text, plain
+from actors.keys import Name, Path, decode_element, encode_key, path_text, read_key
 from actors.memory import Memory
 from actors.trap import TrapKind
 from actors.tree import EMPTY, Tree
@@ -214,7 +214,7 @@ def locate(key: bytes) -> tuple[Path, bytes, bytes]:
 def part_text(part: bytes, key: bytes) -> str:
     """Return what a key of a state is, for people."""
     if part == HEAP:
-        return f"heap key {plain(decode_key(key))!r}"
+        return f"heap key {read_key(key)!r}"
     names = {CONTROL: "control state", SNAPSHOT: "snapshot", BEGIN: "begin of the activation", JOURNAL: "journal"}
     named = names.get(part, "heap at its RET")
-    return named if part in (CONTROL, JOURNAL) else f"{named}, key {plain(decode_key(key))!r}"
+    return named if part in (CONTROL, JOURNAL) else f"{named}, key {read_key(key)!r}"

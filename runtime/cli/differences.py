@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.text import Text
 
-from actors.keys import decode_key, path_text, plain
+from actors.keys import path_text, read_key
 from actors.trap import TrapKind
 from actors.values import ABSENT
 from runtime.cli.block_text import prefix
@@ -77,7 +77,7 @@ def _control(name: str, value: Any) -> Json:
     if name == "trap":
         return TrapKind(value).name.lower().replace("_", " ")
     if name == "input_at":
-        return key_to_json(plain(decode_key(value)))
+        return key_to_json(read_key(value))
     return to_json(value)
 
 
