@@ -33,21 +33,21 @@ class Meter:
         gas: what it is filled with, 0 to GAS_MAX.
     """
 
-    __slots__ = ("_dry", "_rest", "filled", "owed", "ticks")
+    __slots__ = ("_end", "_rest", "filled", "owed", "ticks")
 
     def __init__(self, gas: int) -> None:
         self.filled = gas
         self._rest = repeat(True, gas)
-        self._dry = False
+        self._end = _End()
         #: Pulled once a tick.
-        self.ticks: Iterator[bool] = chain(self._rest, _Dry(self))
+        self.ticks: Iterator[bool] = chain(self._rest, self._end)
         #: What was used beside ticks.
         self.owed = 0
 
     @property
     def left(self) -> int:
         """What is left; 0 where it is exhausted."""
-        return max(0, self._rest.__length_hint__() - self.owed)  # type: ignore[attr-defined]
+        return max(0, self._rest.__length_hint__() - self.owed)
 
     @property
     def used(self) -> int:
@@ -57,7 +57,7 @@ class Meter:
     @property
     def exhausted(self) -> bool:
         """Whether more was asked of it than it was filled with."""
-        return self._dry or self.owed > self._rest.__length_hint__()  # type: ignore[attr-defined]
+        return self._end.reached or self.owed > self._rest.__length_hint__()
 
     def charge(self, gas: int) -> None:
         """Take gas, at least 0, out of the meter.
@@ -67,26 +67,24 @@ class Meter:
         """
         self.owed += gas
         if self.exhausted:
-            self.run_dry()
-
-    def run_dry(self) -> NoReturn:
-        """Note that there is no more, and raise Exhausted."""
-        self._dry = True
-        raise Exhausted
+            next(self._end)
 
     def give_back(self, gas: int) -> None:
         """Put gas back that was taken out with `charge`."""
         self.owed -= gas
 
 
-class _Dry:
-    """What a meter gives when there is no more."""
+class _End:
+    """What comes when there is no more."""
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+    __slots__ = ("reached",)
 
-    def __iter__(self) -> _Dry:
+    def __init__(self) -> None:
+        self.reached = False
+
+    def __iter__(self) -> _End:
         return self
 
-    def __next__(self) -> bool:
-        self._meter.run_dry()
+    def __next__(self) -> NoReturn:
+        self.reached = True
+        raise Exhausted
