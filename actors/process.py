@@ -63,6 +63,10 @@ class Process:
     #: Where activations run: "loop" on the event loop; "worker" in a worker process, with all below it; "auto": where
     #: activations of this program were seen to be worth the way. Never changes a result.
     placement: ClassVar[Placement] = "loop"
+    #: The guards that are lifted for this program, by name, and the modules that it may import while it runs beside the
+    #: usual ones. Blocks in which it ran have both.
+    lifted: ClassVar[tuple[str, ...]] = ()
+    allowed_modules: ClassVar[tuple[str, ...]] = ()
 
     heap: Heap
     path: Path

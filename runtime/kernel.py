@@ -479,6 +479,11 @@ class Kernel:
         call = record.pending
         record.pending = None
         record.stage = RUNNING
+        if record.meter is not None:
+            child = record.children[call.child]  # type: ignore[union-attr]
+            if child.gas == DRAWS and child.trap is TrapKind.OUT_OF_GAS:
+                # What it had was all that there is here.
+                return self._out_of_gas(record)
         return _AGAIN[type(call)](self, record, call)
 
     # --- meters ---

@@ -13,3 +13,6 @@ def original(p: Any) -> Any:
 
 def enter(m: Any) -> None: ...
 def leave() -> None: ...
+
+
+COSTS_VERSION = 1
