@@ -33,6 +33,10 @@ Copied: TypeAlias = tuple[bytes, Slot | View]
 Deleted: TypeAlias = tuple[bytes, bytes | None, bytes | None, bool]
 
 
+#: Deletes the whole heap.
+EVERYTHING: Final[Deleted] = (b"", None, None, False)
+
+
 class Put(NamedTuple):
     child: Name
     values: tuple[Copied, ...]

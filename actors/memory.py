@@ -259,11 +259,21 @@ class Memory:
     def clear(self, prefix: bytes, low: bytes | None, high: bytes | None) -> None:
         """Remove a region: what begins with `prefix` and, behind it, lies in low <= key < high."""
         if low is None and high is None:
-            self.mount(prefix, EMPTY)
+            if prefix or self.writes or self.kept or self.tree.node is not None:
+                self.mount(prefix, EMPTY)
             return
         whole = self.fold().extract(prefix)
         below = EMPTY if low is None else whole.cut(None, low)
         self.mount(prefix, below if high is None else below.join(whole.cut(high, None)))
+
+    def reset(self) -> None:
+        """Empty it, the snapshot as well."""
+        self.tree = self.snap = EMPTY
+        self.kept = self.cache = _NONE
+        self.writes = {}
+        if self.quota is not None:
+            self.quota.forget()
+        self._make_room(EMPTY)
 
     def copy(self) -> Memory:
         """Return another memory of the same content; what is written into one does not show in the other."""

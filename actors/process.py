@@ -16,17 +16,18 @@ from weakref import WeakValueDictionary
 
 from pyrsistent import PMap
 
-from actors.calls import Call, Copied, Deleted, Drop, Get, Now, Put, Ret, Snapshot, Status
+from actors.calls import EVERYTHING, Call, Copied, Deleted, Drop, Get, Now, Put, Ret, Snapshot, Status
 from actors.envelope import Limits, check_limits
 from actors.errors import CallRefused, ProgramError
 from actors.gas import MOUNT, STEP
 from actors.heap import Heap
 from actors.keys import Key, Name, Path, check_name, encode_key, path_text
+from actors.maps import Maps
 from actors.memory import Memory, named_error, to_slot
 from actors.merge import Resolve, check_resolve, merge
 from actors.meter import GAS_MAX, Meter
 from actors.metered import MeteredHeap
-from actors.region import OrderedMap, Region, View
+from actors.region import WHOLE, OrderedMap, Region, View
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -52,7 +53,7 @@ def _call(call: Call) -> Generator[Call, Any, Any]:
     return (yield call)
 
 
-class Process:
+class Process(Maps):
     """A program. Subclass it, and write `async def run(self)`.
 
     Attributes:
@@ -63,6 +64,9 @@ class Process:
     #: Where activations run: "loop" on the event loop; "worker" in a worker process, with all below it; "auto": where
     #: activations of this program were seen to be worth the way. Never changes a result.
     placement: ClassVar[Placement] = "loop"
+    #: Whether it may stop in the middle of `run`, for which its system calls and their answers are kept until `run` is over.
+    #: False: `ret` and `snapshot` are refused; it takes no memory for them, and may make any number.
+    journal: ClassVar[bool] = True
     #: The guards that are lifted for this program, by name, and the modules that it may import while it runs beside the
     #: usual ones. Blocks in which it ran have both.
     lifted: ClassVar[tuple[str, ...]] = ()
@@ -173,7 +177,7 @@ class Process:
         check_resolve(resolve)
         named = Region.of(region)
         changes: Changes = await self.get(child)
-        if named != _WHOLE:
+        if named != WHOLE[0]:
             changes = changes.within(named)
         if self.meter is not None:
             self.meter.charge(MOUNT + STEP * len(changes))
@@ -254,9 +258,6 @@ class Root(Process):
         return await _call(Snapshot(to_slot(data), None if region is None else encode_key(region)))
 
 
-_WHOLE: Final = Region()
-
-
 def check_program(program: object, *, root: bool = False) -> None:
     """Check that `program` can be run: a `Process` subclass with an `async def run(self)` of its own.
 
@@ -324,6 +325,8 @@ def _copied(values: Mapping[Any, Any] | View) -> tuple[Copied, ...]:
 
 
 def _deleted(delete: Iterable[Key | Region]) -> tuple[Deleted, ...]:
+    if delete is WHOLE:
+        return (EVERYTHING,)
     if isinstance(delete, (str, bytes, int, Region)) or not isinstance(delete, Iterable):
         raise CallRefused(f"put: delete is {delete!r}; it is a list of keys and Regions: [{delete!r}]")
     # In one order, for a set comes in the order of its hashes; what is deleted is the same in every order.

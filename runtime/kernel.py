@@ -19,7 +19,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.calls import Call, Drop, Get, Now, Put, Ret, Snapshot, Status
+from actors.calls import EVERYTHING, Call, Drop, Get, Now, Put, Ret, Snapshot, Status
 from actors.changes import Changes, changes_of
 from actors.errors import (
     CallRefused,
@@ -46,7 +46,7 @@ from actors.values import ABSENT
 from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
 from runtime.journal import Resumed
 from runtime.metering import original
-from runtime.record import AT_TOP, DRAWS, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
+from runtime.record import AT_TOP, DRAWS, NO_JOURNAL, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
 from runtime.state import child_names, child_state, freeze, freeze_children, thaw
 
 if TYPE_CHECKING:
@@ -284,6 +284,9 @@ class Kernel:
         if call.program is not None:
             child.program = call.program
             self._reset(child)
+        if call.start and EVERYTHING in call.delete:
+            # Its snapshot is about to be taken anew.
+            child.memory.reset()
         _apply(child.memory, call)
         if call.placement is not None:
             child.placement = call.placement
@@ -323,6 +326,7 @@ class Kernel:
             answer = Changes(None, record.stopped_at, memory.fold())
             record.journal.append(answer)
         else:
+            _open_journal(record)
             record.start = Start(children, [], 0, False, None, None) if len(children) else AT_TOP
         memory.take_snapshot()
         if self.failures:
@@ -563,6 +567,8 @@ class Kernel:
         if len(journal) >= record.items_max:
             return self._journal_full(record)
         journal.append(call)
+        if journal is NO_JOURNAL:
+            return self._refuse(record, _in_one_piece(record, "ret"))
         if record.parent is None:
             told = "ret: the root has no parent to return to; close the block with snapshot()"
             return self._refuse(record, CallRefused(told))
@@ -576,6 +582,8 @@ class Kernel:
         journal.append(call)
         if record.parent is not None:
             return self._refuse(record, CallRefused(f"snapshot: {path_text(record.path)} is not the root"))
+        if journal is NO_JOURNAL:
+            return self._refuse(record, _in_one_piece(record, "snapshot"))
         self._stop_in_the_middle(record)
         self._close(call.data, call.region)
         return None
@@ -680,7 +688,8 @@ class Kernel:
         record.memory.revert()
         self._leave_children(record)
         record.retained = start.children
-        del record.journal[start.items :]
+        if record.journal:
+            del record.journal[start.items :]
         if record.journal_saved[1] > start.items:
             record.journal_saved = (EMPTY, 0)
         record.middle, record.begin, record.stopped_at = start.middle, start.begin, start.stopped_at
@@ -735,7 +744,9 @@ class Kernel:
         except LimitExceeded as error:
             raise placed_error("the block's input, /", error) from None
         answer = None
-        if record.middle:
+        if not record.middle:
+            _open_journal(record)
+        else:
             assert record.stopped_at is not None
             answer = value_of(event.value)
             record.journal.append(Resumed(answer, Changes(None, record.stopped_at, memory.fold())))
@@ -828,6 +839,23 @@ def _at_top(record: Record) -> None:
         record.middle = False
         record.begin = record.stopped_at = None
         record.journal_saved = (EMPTY, 0)
+
+
+def _open_journal(record: Record) -> None:
+    """Give a process that begins at the top of `run` the kind of journal that its program keeps."""
+    assert record.program is not None
+    if not record.program.journal and (record.limits is None or record.limits.calls is None):
+        record.journal = NO_JOURNAL
+    elif record.journal is NO_JOURNAL:
+        record.journal = []
+
+
+def _in_one_piece(record: Record, call: str) -> CallRefused:
+    assert record.program is not None
+    return CallRefused(
+        f"{call}: {record.program.__qualname__} keeps no journal, so that it cannot stop in the middle; "
+        "let run return, or take journal = False out of it"
+    )
 
 
 def _idle(record: Record) -> bool:

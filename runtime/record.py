@@ -14,6 +14,7 @@ start alone, whether it has run or not; that is why the time at which it runs ma
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from actors.limits import JOURNAL_CALLS_MAX
@@ -36,6 +37,9 @@ RUNNING: Final = 2
 WAITING: Final = 3
 
 STAGES: Final = ("stopped", "ready", "running", "waiting")
+
+#: The journal of a process that keeps none: whatever is appended is gone.
+NO_JOURNAL: Final[Any] = deque(maxlen=0)
 
 #: The gas of a process that a metered parent started without any of its own.
 DRAWS: Final = -1
