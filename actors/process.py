@@ -9,7 +9,10 @@ All checks that need nothing but the arguments are made here, before the kernel 
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from hashlib import sha256
 from types import coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 from weakref import WeakValueDictionary
@@ -18,9 +21,10 @@ from pyrsistent import PMap
 
 from actors.calls import Call, Copied, Deleted, Drop, Get, Put, Ret, Snapshot, Status
 from actors.errors import CallRefused, ProgramError
+from actors.guards import GUARDS
 from actors.heap import Heap
 from actors.keys import Key, Name, Path, check_name, encode_key, path_text
-from actors.memory import Memory, named_error, to_slot
+from actors.memory import Mark, Memory, marked, named_error, to_slot
 from actors.merge import Resolve, check_resolve, merge
 from actors.region import OrderedMap, Region, View
 
@@ -48,6 +52,20 @@ def _call(call: Call) -> Generator[Call, Any, Any]:
     return (yield call)
 
 
+def _check_guards(cls: type[Process]) -> None:
+    """Check what a class says of guards. Raises ProgramError."""
+    for name in ("lifted", "allowed_modules"):
+        given = getattr(cls, name)
+        if type(given) is not tuple or not all(type(one) is str for one in given):
+            like = given if isinstance(given, str) else "clock" if name == "lifted" else "numpy"
+            raise ProgramError(f'{cls.__qualname__}: {name} is {given!r}; it is a tuple of names: ("{like}",)')
+    for one in cls.lifted:
+        if one not in GUARDS:
+            near = get_close_matches(one, GUARDS, 1)
+            mend = f'did you mean "{near[0]}"?' if near else f"the guards are {', '.join(GUARDS)}"
+            raise ProgramError(f"{cls.__qualname__}: lifted names {one!r}, and there is no such guard; {mend}")
+
+
 class Process:
     """A program. Subclass it, and write `async def run(self)`.
 
@@ -59,16 +77,24 @@ class Process:
     #: Where activations run: "loop" on the event loop; "worker" in a worker process, with all below it; "auto": where
     #: activations of this program were seen to be worth the way. Never changes a result.
     placement: ClassVar[Placement] = "loop"
+    #: The guards that this program is trusted without, by their names in `actors.guards`. Blocks record them.
+    lifted: ClassVar[tuple[str, ...]] = ()
+    #: Modules that may be imported inside `run`, with all below them, beside Python's own. Blocks record them.
+    allowed_modules: ClassVar[tuple[str, ...]] = ()
 
     heap: Heap
     path: Path
     #: Set in a class that `check_program` has passed.
     _runs: ClassVar[bool]
+    #: The heap with which the activation began, and the generator that was made of it.
+    _begun: Mark
+    _random: random.Random | None = None
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if cls.placement not in PLACEMENTS:
             raise ProgramError(f"{cls.__qualname__}: placement is {cls.placement!r}; it is {_PLACEMENTS_TEXT}")
+        _check_guards(cls)
         defined[cls.__module__, cls.__qualname__] = cls
 
     async def run(self) -> Any:
@@ -79,6 +105,21 @@ class Process:
         """Give the instance its heap and path. The machine's; programs have no use for it."""
         self.heap = Heap(memory, path)
         self.path = path
+        self._begun = memory.mark()
+
+    @property
+    def random(self) -> random.Random:
+        """A generator of random numbers, the same whenever and wherever this activation runs.
+
+        It is seeded from the process's path and the heap with which `run` began, and goes on across `ret()`. So another
+        process, or another heap, draws other numbers; an activation that begins on the same heap draws the same again.
+        """
+        generator = self._random
+        if generator is None:
+            path = b"".join([encode_key(name) for name in self.path])
+            seed = sha256(b"random" + marked(self._begun).digest() + path).digest()
+            generator = self._random = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
+        return generator
 
     async def put(
         self,

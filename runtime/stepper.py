@@ -16,6 +16,7 @@ from actors.calls import CALLS
 from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
 from runtime.events import Failed, Returned
+from runtime.guards import here, install
 from runtime.journal import replay
 from runtime.position import foreign_await
 
@@ -68,6 +69,7 @@ class Stepper:
         self.kernel = kernel
         self.order = order
         kernel.forget = forget
+        install()
 
     def run(self, steps: int) -> bool:
         """Perform effects until the block is over, none are left, or so many were performed.
@@ -78,6 +80,7 @@ class Stepper:
         kernel = self.kernel
         agenda, order = kernel.agenda, self.order
         effect: Effect | None = None
+        fence = here.cell
         found = damage.found
         found.clear()
         while True:
@@ -96,8 +99,12 @@ class Stepper:
                 return True
             steps -= 1
             try:
-                activation = record.activation or self._begin(record)
-                event: Any = activation.send(answer) if error is None else activation.throw(error)
+                fence.program = record.program
+                try:
+                    activation = record.activation or self._begin(record)
+                    event: Any = activation.send(answer) if error is None else activation.throw(error)
+                finally:
+                    fence.program = None
             except StopIteration as stop:
                 event = _RETURNED if stop.value is None else Returned(stop.value)
             except (KeyboardInterrupt, MemoryError, *_OURS):
