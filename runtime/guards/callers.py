@@ -44,10 +44,14 @@ _kinds: dict[str, int] = {}
 
 
 class Caller(NamedTuple):
-    """The frame of the program, or of a library, that made a call; and the outermost of Python's own on the way."""
+    """Who made a call."""
 
+    #: The frame of the program, or of a library, that made it.
     frame: FrameType
+    #: The outermost of Python's own on the way from there.
     way: FrameType | None
+    #: The innermost of the program's own.
+    place: FrameType
 
 
 def refuse(guard: str, call: str, *, direct: bool = False) -> None:
@@ -81,13 +85,11 @@ def refuse_loop(call: str) -> None:
     program = here.cell.program
     caller = None if program is None else calling(program)
     if caller is not None:
-        error = ForeignAwait(
-            f"{_called(caller, call)}: a process awaits its own system calls (put, get, merge, ret, status, drop, snapshot) "
+        raise ForeignAwait(
+            f"{_told(caller, call)}: a process awaits its own system calls (put, get, merge, ret, status, drop, snapshot) "
             "and coroutines that do the same, nothing else, and has no event loop: "
             "start children with put, and let the caller of advance() wait for the outside"
         )
-        error.add_note(_told(caller, call))
-        raise error
 
 
 def calling(program: type[Process], *, direct: bool = False) -> Caller | None:
@@ -100,6 +102,7 @@ def calling(program: type[Process], *, direct: bool = False) -> Caller | None:
     frame: FrameType | None = sys._getframe(1)
     way: FrameType | None = None
     found: FrameType | None = None
+    place: FrameType | None = None
     while frame is not None:
         kind = _kind(frame, program)
         if kind == _MACHINE:
@@ -114,8 +117,10 @@ def calling(program: type[Process], *, direct: bool = False) -> Caller | None:
             if direct and kind == _LIBRARY:
                 return None
             found = frame
+        if place is None and kind == _PROGRAM:
+            place = frame
         frame = frame.f_back
-    return None if found is None else Caller(found, way)
+    return None if found is None else Caller(found, way, place or found)
 
 
 def _kind(frame: FrameType, program: type[Process]) -> int:
@@ -163,7 +168,7 @@ def _top(frame: FrameType) -> str:
 
 def _called(caller: Caller, call: str) -> str:
     """Return what was called, as the program calls it: by way of `uuid.uuid4()`, not by what that calls in turn."""
-    if caller.way is None:
+    if caller.way is None or call == "os.environ":
         return call
     top, code = _top(caller.way), caller.way.f_code
     if top.startswith("_"):
@@ -180,7 +185,7 @@ def _called(caller: Caller, call: str) -> str:
 
 def _told(caller: Caller, call: str) -> str:
     """Return the place in the program, for people."""
-    frame = caller.frame
+    frame = caller.place
     called = _called(caller, call)
     by_way = "" if called == call else f", which comes to {call}"
     return f"{called} at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}{by_way}"

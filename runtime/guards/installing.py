@@ -6,9 +6,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
-from runtime.guards.auditing import add_hook
-from runtime.guards.imports import guard_imports
-from runtime.guards.table import CHOSEN, DIRECT, FUNCTIONS, GENERATORS, LOOP, METHODS
+from runtime.guards.importlib_bootstrap import guard_imports
+from runtime.guards.table import CHOSEN, DIRECT, FUNCTIONS, GENERATORS, IDENTIFYING, LOOP, METHODS
 from runtime.guards.types import replace_in_datetime
 from runtime.guards.wrapping import asks, asks_loop, replace, sweep
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     #: Puts a guard of one module in place.
     Step: TypeAlias = Callable[[ModuleType], None]
 
+_identity: Final = id
 _lock: Final = threading.RLock()
 #: By module: what is still to be put in place once that is loaded.
 _pending: Final[dict[str, list[Step]]] = {}
@@ -40,7 +40,8 @@ def install() -> None:
         _finish(set(_pending))
         replace_in_datetime()
         sweep()
-        add_hook()
+        _pending.update({name: [_keep_identity] for name in IDENTIFYING})
+        _finish(set(IDENTIFYING))
         guard_imports(_loaded)
         _installed.append(True)
 
@@ -64,7 +65,9 @@ def _steps() -> list[tuple[str, Step]]:
     steps: list[tuple[str, Step]] = []
     for table, direct in ((FUNCTIONS, False), (DIRECT, True)):
         for guard, functions in table.items():
-            steps += [_function(one, asks(guard, f"{one}()", direct=direct)) for one in functions]
+            steps += [
+                _function(one, asks(guard, f"{one.removeprefix('builtins.')}()", direct=direct)) for one in functions
+            ]
     steps += [_function(one, asks(choose, f"{one}()")) for one, choose in CHOSEN.items()]
     steps += [_loop_function(one) for one in LOOP]
     for cls, methods in METHODS.items():
@@ -72,6 +75,10 @@ def _steps() -> list[tuple[str, Step]]:
             steps.append(_method(cls, name, asks(guard_or_choose, call)))
     steps += [_generator(module, name) for module, name in GENERATORS.items()]
     return steps
+
+
+def _keep_identity(module: ModuleType) -> None:
+    vars(module)["id"] = _identity
 
 
 def _function(dotted: str, ask: Ask) -> tuple[str, Step]:

@@ -54,6 +54,8 @@ FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         ),
         *_of("resource", "getrusage getrlimit"),
         *_of("getpass", "getuser getpass"),
+        *_of("socket", "gethostname getfqdn"),
+        *_of("os", "putenv unsetenv"),
         "time.mktime",
     ),
     "locale": _of(
@@ -61,12 +63,35 @@ FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "setlocale getlocale getdefaultlocale getpreferredencoding getencoding localeconv strcoll strxfrm format_string "
         "currency str atof atoi delocalize nl_langinfo",
     ),
-    "files": _of("os", "stat lstat fstat access readlink statvfs pipe mkfifo"),
-    "network": _of("select", "select poll"),
-    "threads": _of("signal", "signal alarm setitimer pause sigwait"),
+    "files": (
+        *_of("builtins", "open input"),
+        *_of("io", "open_code"),
+        *_of(
+            "os",
+            "open listdir scandir mkdir remove unlink rmdir rename replace link symlink readlink chmod chown lchown truncate "
+            "ftruncate utime chdir fchdir chroot mkfifo mknod stat lstat fstat access statvfs fstatvfs pipe pipe2 openpty "
+            "memfd_create sendfile copy_file_range getxattr setxattr listxattr removexattr",
+        ),
+        *_of("fcntl", "fcntl ioctl flock lockf"),
+        "sqlite3.connect",
+    ),
+    "network": (
+        *_of(
+            "socket", "getaddrinfo gethostbyname gethostbyname_ex gethostbyaddr getnameinfo getservbyname sethostname"
+        ),
+        *_of("select", "select poll"),
+    ),
+    "subprocess": _of(
+        "os", "system posix_spawn posix_spawnp fork forkpty execv execve kill killpg wait waitpid wait3 wait4 waitid"
+    ),
+    "threads": (
+        *_of("_thread", "start_new_thread start_joinable_thread"),
+        *_of("signal", "signal alarm setitimer pause sigwait raise_signal pthread_kill"),
+    ),
 }
 #: Functions that libraries call for reasons of their own: refused where the program itself calls them.
 DIRECT: Final[Mapping[str, tuple[str, ...]]] = {
+    "identity": ("builtins.id",),
     "environment": (
         *_of("threading", "get_ident get_native_id current_thread main_thread active_count enumerate"),
         *_of("sys", "getsizeof getrefcount"),
@@ -102,6 +127,9 @@ def _unseeded(args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
     return "random" if seed is None else None
 
 
+#: Modules of Python's that ask for the identity of every object that they come by: they keep the function itself.
+IDENTIFYING: Final = ("copy", "dataclasses", "pprint", "reprlib")
+
 #: Methods of classes written in Python, by their class: the guard, or how it is chosen, and what the call is called.
 METHODS: Final[Mapping[str, Mapping[str, tuple[str | Choose, str]]]] = {
     "random.Random": {"seed": (_unseeded, "random.Random() without a seed")},
@@ -110,6 +138,9 @@ METHODS: Final[Mapping[str, Mapping[str, tuple[str | Choose, str]]]] = {
         ("__getitem__", "__setitem__", "__delitem__", "__iter__", "__len__", "__repr__", "copy"),
         ("environment", "os.environ"),
     ),
+    "socket.socket": {"__init__": ("network", "socket.socket()")},
+    "subprocess.Popen": {"__init__": ("subprocess", "subprocess.Popen()")},
+    "ctypes.CDLL": {"__init__": ("imports", "ctypes.CDLL()")},
     "threading.Thread": {"start": ("threads", "threading.Thread.start()")},
     "concurrent.futures.thread.ThreadPoolExecutor": {"submit": ("threads", "ThreadPoolExecutor.submit()")},
     "concurrent.futures.process.ProcessPoolExecutor": {"submit": ("subprocess", "ProcessPoolExecutor.submit()")},
@@ -158,24 +189,3 @@ LOOP: Final = (
     *_of("asyncio.events", "get_running_loop get_event_loop _get_event_loop new_event_loop"),
     "asyncio.runners.run",
 )
-
-#: What CPython audits, by the event, or by what stands before the first dot of it.
-EVENTS: Final[Mapping[str, str]] = {
-    "open": "files",
-    **dict.fromkeys(("os", "shutil", "tempfile", "glob", "pathlib", "fcntl", "sqlite3", "builtins.input"), "files"),
-    **dict.fromkeys(("os.putenv", "os.unsetenv", "socket.gethostname"), "environment"),
-    **dict.fromkeys(
-        ("os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.system"),
-        "subprocess",
-    ),
-    **dict.fromkeys(("subprocess", "pty", "signal", "webbrowser"), "subprocess"),
-    **dict.fromkeys(
-        ("socket", "urllib", "http", "ftplib", "smtplib", "imaplib", "poplib", "nntplib", "telnetlib", "syslog"),
-        "network",
-    ),
-    **dict.fromkeys(("_thread.start_new_thread", "_thread.start_joinable_thread"), "threads"),
-    "ctypes.dlopen": "imports",
-    "builtins.id": "identity",
-}
-#: Of these, what libraries do for reasons of their own.
-DIRECT_EVENTS: Final = frozenset({"builtins.id", "ctypes.dlopen"})

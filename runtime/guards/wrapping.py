@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     #: Is called with the arguments of a call within a fence, and raises what refuses it.
     Ask: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], None]
 
-#: Not swept: they hold no program.
-_UNSWEPT: Final = sys.stdlib_module_names | {"actors", "runtime"} - {"__main__"}
+#: Not swept: the machine, and what the import machinery works with.
+_UNSWEPT: Final = frozenset({"actors", "runtime", "builtins", "posix", "nt", "importlib", "zipimport"})
+#: Python's own modules written in C, of which the others make what programs use.
+_INNER: Final = frozenset(name for name in sys.stdlib_module_names if name.startswith("_"))
 
 #: The replacement of each original, by the original's id; the original is kept so that no other gets that.
 _replaced: Final[dict[int, tuple[object, Any]]] = {}
@@ -95,7 +97,7 @@ def asks_loop(call: str) -> Ask:
 def replace(owner: ModuleType | type, name: str, ask: Ask) -> None:
     """Put what asks the fence in place of a function of a module, or of a method of a class, where there is one."""
     original = vars(owner).get(name)
-    if original is None:
+    if original is None or id(original) in _replaced:
         return
     if type(original) is FunctionType:
         guarded: Any = _function(original, ask)
@@ -124,18 +126,21 @@ def note_class_method(cls: type, name: str) -> None:
 
 
 def sweep() -> None:
-    """Give the replacements to all modules that hold originals: the user's, and libraries."""
+    """Give the replacements to all modules that hold originals: Python's own by name alone, others wherever they do."""
     for name, module in list(sys.modules.items()):
-        if isinstance(module, ModuleType) and name.partition(".")[0] not in _UNSWEPT:
-            _sweep_module(module)
+        top = name.partition(".")[0]
+        if isinstance(module, ModuleType) and (top == "__main__" or not (top in _UNSWEPT or top in _INNER)):
+            _sweep_module(module, deep=top not in sys.stdlib_module_names or top == "__main__")
 
 
-def _sweep_module(module: ModuleType) -> None:
+def _sweep_module(module: ModuleType, *, deep: bool) -> None:
     space = vars(module)
     for name, value in list(space.items()):
         new = _instead(value)
         if new is not None:
             space[name] = new
+        elif not deep:
+            continue
         elif type(value) is FunctionType:
             _sweep_function(value)
         elif issubclass(type(value), type) and _members(value).get("__module__") == module.__name__:

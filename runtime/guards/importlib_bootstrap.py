@@ -4,6 +4,9 @@ Whether a module is loaded already differs between the event loop and a worker, 
 does not count. All of Python's own library may be imported: what reaches outside in it is guarded by itself. So may what is
 in the program's own package, and what the program names in `allowed_modules`. What Python and libraries import when they
 are called is theirs to know. While a module is loaded, nothing is refused (runtime.guards.callers).
+
+The name of this file has `importlib` and `_bootstrap` in it, for by these `warnings` knows the frames that are not to be
+counted between a module and whoever imports it.
 """
 
 from __future__ import annotations
