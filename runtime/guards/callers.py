@@ -40,6 +40,9 @@ _LOADING: Final = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstra
 #: Libraries that work for people: what a failing assertion shows is theirs.
 _TESTING: Final = frozenset({"_pytest", "pluggy", "coverage"})
 
+#: What `os.path` is made of.
+_PATH_MODULES: Final = frozenset({"genericpath", "posixpath", "ntpath"})
+
 _kinds: dict[str, int] = {}
 
 
@@ -173,13 +176,14 @@ def _called(caller: Caller, call: str) -> str:
     top, code = _top(caller.way), caller.way.f_code
     if top.startswith("_"):
         return call
+    if code.co_name.startswith(("_", "<")):
+        return call if call.startswith(f"{top}.") else top
     function = getattr(sys.modules.get(top), code.co_name, None)
     while function is not None and getattr(function, "__code__", None) is not code:
         function = getattr(function, "__wrapped__", None)
     if function is not None:
+        top = "os.path" if top in _PATH_MODULES else top
         return f"{top}.{code.co_name}()"
-    if code.co_name.startswith(("_", "<")):
-        return call if call.startswith(f"{top}.") else top
     return f"{code.co_name}() of {top}"
 
 

@@ -21,13 +21,10 @@ def _of(module: str, names: str) -> tuple[str, ...]:
 
 #: Functions that are refused whatever their arguments.
 FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "clock": (
-        *_of(
-            "time",
-            "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns thread_time "
-            "thread_time_ns clock_gettime clock_gettime_ns sleep",
-        ),
-        "timeit.default_timer",
+    "clock": _of(
+        "time",
+        "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns thread_time "
+        "thread_time_ns clock_gettime clock_gettime_ns sleep",
     ),
     "random": (
         *_of(
@@ -40,6 +37,7 @@ FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         *_of("uuid", "uuid1 uuid4 uuid6 uuid7 getnode"),
         *_of("os", "urandom getrandom"),
         *_of("ssl", "RAND_bytes"),
+        *_of("numpy.random", "seed ranf sample"),
     ),
     "environment": (
         *_of(
@@ -68,7 +66,7 @@ FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         *_of("io", "open_code"),
         *_of(
             "os",
-            "open listdir scandir mkdir remove unlink rmdir rename replace link symlink readlink chmod chown lchown truncate "
+            "open listdir scandir walk fwalk mkdir remove unlink rmdir rename replace link symlink readlink chmod chown lchown truncate "
             "ftruncate utime chdir fchdir chroot mkfifo mknod stat lstat fstat access statvfs fstatvfs pipe pipe2 openpty "
             "memfd_create sendfile copy_file_range getxattr setxattr listxattr removexattr",
         ),
@@ -111,6 +109,10 @@ def _formatted_time(args: tuple[Any, ...], _: dict[str, Any]) -> str | None:
     return None if len(args) > 1 else "clock"
 
 
+def _without_a_seed(args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    return "random" if all(one is None for one in (*args, *named.values())) else None
+
+
 #: Functions of which it depends on the arguments.
 CHOSEN: Final[Mapping[str, Choose]] = {
     "time.localtime": _local_time,
@@ -118,6 +120,7 @@ CHOSEN: Final[Mapping[str, Choose]] = {
     "time.gmtime": _utc_time,
     "time.asctime": _utc_time,
     "time.strftime": _formatted_time,
+    "numpy.random.default_rng": _without_a_seed,
 }
 
 
@@ -128,7 +131,7 @@ def _unseeded(args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
 
 
 #: Modules of Python's that ask for the identity of every object that they come by: they keep the function itself.
-IDENTIFYING: Final = ("copy", "dataclasses", "pprint", "reprlib")
+IDENTIFYING: Final = ("copy", "pprint")
 
 #: Methods of classes written in Python, by their class: the guard, or how it is chosen, and what the call is called.
 METHODS: Final[Mapping[str, Mapping[str, tuple[str | Choose, str]]]] = {
@@ -144,7 +147,10 @@ METHODS: Final[Mapping[str, Mapping[str, tuple[str | Choose, str]]]] = {
     "threading.Thread": {"start": ("threads", "threading.Thread.start()")},
     "concurrent.futures.thread.ThreadPoolExecutor": {"submit": ("threads", "ThreadPoolExecutor.submit()")},
     "concurrent.futures.process.ProcessPoolExecutor": {"submit": ("subprocess", "ProcessPoolExecutor.submit()")},
-    "multiprocessing.process.BaseProcess": {"start": ("subprocess", "multiprocessing.Process.start()")},
+    "multiprocessing.process.BaseProcess": {
+        "__init__": ("subprocess", "multiprocessing.Process()"),
+        "start": ("subprocess", "multiprocessing.Process.start()"),
+    },
 }
 
 
