@@ -182,8 +182,9 @@ async def test_a_lifted_guard_passes_for_that_program_and_no_other_in_whatever_o
 
 
 def test_an_unknown_guard_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(ProgramError, match="Wrong: lifted names 'clocks'.*did you mean .clock"):
+    with pytest.raises(ProgramError) as raised:
         type("Wrong", (Process,), {"lifted": ("clocks",)})
+    assert str(raised.value) == "Wrong: lifted names 'clocks', and there is no such guard; did you mean \"clock\"?"
     with pytest.raises(ProgramError, match="the guards are clock, random, environment"):
         type("Wrong", (Process,), {"lifted": ("xyzzy",)})
 
@@ -384,11 +385,12 @@ async def test_numpys_global_generator_is_refused_and_its_seeded_ones_are_not() 
                 "numpy.random.rand()": numpy.random.rand,
                 "numpy.random.seed()": lambda: numpy.random.seed(1),
                 "numpy.random.default_rng()": numpy.random.default_rng,
-                "random.SystemRandom()": numpy.random.RandomState,
             }.items():
                 with pytest.raises(GuardRefused) as raised:
                     action()
                 assert raised.value.args == ("random", call)
+            with pytest.raises(GuardRefused):
+                numpy.random.RandomState()
             return int(numpy.random.default_rng(5).integers(100)), int(numpy.random.RandomState(5).randint(100))
 
     assert await data_of(Drawing) == seeded
