@@ -9,7 +9,8 @@
 
 All of it is installed once in an OS process, when the first process is about to be stepped. It stands between mistakes and
 a state that nobody can make again; it is no security boundary. What it does not see: files and sockets that were opened
-before, attributes that are no calls (`sys.argv`), and extension modules that ask the operating system by themselves.
+before, attributes that are no calls (`sys.argv`), and extension modules that ask the operating system by themselves
+(`numpy.random.RandomState()` among them).
 
 Not by an audit hook, though CPython audits much of this: a hook in Python is called for every event of the whole process,
 and `id()` is one, so that its mere presence makes every `copy.deepcopy` take twice as long.

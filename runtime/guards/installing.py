@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
 from runtime.guards.importlib_bootstrap import guard_imports
-from runtime.guards.table import CHOSEN, DIRECT, FUNCTIONS, GENERATORS, IDENTIFYING, LOOP, METHODS
+from runtime.guards.table import CHOSEN, DIRECT, FUNCTIONS, GENERATORS, IDENTIFYING, LOOP, METHODS, SEEDING
 from runtime.guards.types import replace_in_datetime
 from runtime.guards.wrapping import asks, asks_loop, replace, sweep
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Step: TypeAlias = Callable[[ModuleType], None]
 
 _identity: Final = id
+_urandom: Final = os.urandom
 _lock: Final = threading.RLock()
 #: By module: what is still to be put in place once that is loaded.
 _pending: Final[dict[str, list[Step]]] = {}
@@ -40,8 +42,9 @@ def install() -> None:
         _finish(set(_pending))
         replace_in_datetime()
         sweep()
-        _pending.update({name: [_keep_identity] for name in IDENTIFYING})
-        _finish(set(IDENTIFYING))
+        kept = {**dict.fromkeys(IDENTIFYING, _keep_identity), **dict.fromkeys(SEEDING, _keep_entropy)}
+        _pending.update({name: [step] for name, step in kept.items()})
+        _finish(set(kept))
         guard_imports(_loaded)
         _installed.append(True)
 
@@ -79,6 +82,14 @@ def _steps() -> list[tuple[str, Step]]:
 
 def _keep_identity(module: ModuleType) -> None:
     vars(module)["id"] = _identity
+
+
+def _keep_entropy(module: ModuleType) -> None:
+    vars(module)["randbits"] = _random_bits
+
+
+def _random_bits(count: int) -> int:
+    return int.from_bytes(_urandom((count + 7) // 8), "big") >> (-count % 8)
 
 
 def _function(dotted: str, ask: Ask) -> tuple[str, Step]:

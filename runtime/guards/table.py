@@ -133,6 +133,9 @@ def _unseeded(args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
 #: Modules of Python's that ask for the identity of every object that they come by: they keep the function itself.
 IDENTIFYING: Final = ("copy", "pprint")
 
+#: Modules that draw `randbits` for a seed also where they are handed one, and replace it then.
+SEEDING: Final = ("numpy.random.bit_generator",)
+
 #: Methods of classes written in Python, by their class: the guard, or how it is chosen, and what the call is called.
 METHODS: Final[Mapping[str, Mapping[str, tuple[str | Choose, str]]]] = {
     "random.Random": {"seed": (_unseeded, "random.Random() without a seed")},
