@@ -4,18 +4,21 @@ The frames tell, from the call outwards to the machine that steps the program:
 
 - Python's own library does what whoever called it asked for, so the next frame counts;
 - what the machine does for a program (it reads the store when a heap is read) passes;
-- what is done for people, or when a module is loaded, or by a finalizer that happens to run now, passes, whoever began it.
+- what is done for people, or when a module is loaded, passes, whoever began it;
+- so does what only happens to run now: finalizers, callbacks of the garbage collector, handlers of signals.
 
 The text of the error has nothing that differs between machines or versions of Python; the place in the program is a note.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import sys
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import actors
 from actors.errors import ForeignAwait, GuardRefused
@@ -123,7 +126,21 @@ def calling(program: type[Process], *, direct: bool = False) -> Caller | None:
         if place is None and kind == _PROGRAM:
             place = frame
         frame = frame.f_back
-    return None if found is None else Caller(found, way, place or found)
+    if found is None or _interrupted():
+        return None
+    return Caller(found, way, place or found)
+
+
+def _interrupted() -> bool:
+    """Tell whether what runs is a handler of a signal, or a callback of the garbage collector."""
+    handlers: list[Any] = [*gc.callbacks, *[signal.getsignal(number) for number in signal.valid_signals()]]
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and codes:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _kind(frame: FrameType, program: type[Process]) -> int:

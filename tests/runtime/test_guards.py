@@ -14,6 +14,7 @@ import inspect
 import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -157,6 +158,7 @@ async def test_the_error_names_the_call_the_line_and_what_to_do_instead() -> Non
     assert (cause.guard, cause.call) == ("random", "uuid.uuid4()")
     line = inspect.getsourcelines(FailingRoot.run)[1] + 1
     assert cause.__notes__ == [f"uuid.uuid4() at {guarded_programs.__file__}:{line} in run"]
+    assert cause.__notes__[0] in str(failed.value)
     assert str(cause).startswith("uuid.uuid4(): ")
     assert "`self.random`" in str(cause)
     assert 'lifted = ("random",)' in str(cause)
@@ -365,6 +367,36 @@ def test_garbage_that_is_collected_in_a_step_may_do_what_it_must() -> None:
 
     asyncio.run(main())
     assert len(done) == 1
+
+
+def test_a_signal_that_comes_in_a_step_is_handled() -> None:
+    """So is what the garbage collector tells: neither is the program's doing."""
+    done: list[Any] = []
+
+    def handler(*_: Any) -> None:
+        done.append(time.time())
+
+    class Interrupted(Root):
+        lifted = ("threads",)
+
+        async def run(self) -> Any:
+            signal.raise_signal(signal.SIGUSR1)
+            gc.collect()
+            with pytest.raises(GuardRefused):
+                time.time()
+
+    async def main() -> None:
+        async with runtime.Runtime(Interrupted, workers=0) as rt:
+            await rt.advance()
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    gc.callbacks.append(handler)
+    try:
+        asyncio.run(main())
+    finally:
+        gc.callbacks.remove(handler)
+        signal.signal(signal.SIGUSR1, before)
+    assert len(done) >= 3
 
 
 @pytest.mark.parametrize("dotted", sorted({*table.METHODS}))
