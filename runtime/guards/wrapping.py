@@ -155,11 +155,12 @@ def _members(cls: type) -> Mapping[str, Any]:
 
 def _sweep_class(cls: type) -> None:
     for name, value in list(_members(cls).items()):
-        new = _instead(value)
+        kind = type(value)
+        function = value.__func__ if kind in (classmethod, staticmethod) else value
+        new = _instead(function)
         if new is not None:
-            type.__setattr__(cls, name, new)
-        function = getattr(value, "__func__", value) if isinstance(value, (classmethod, staticmethod)) else value
-        if type(function) is FunctionType:
+            type.__setattr__(cls, name, new if function is value else kind(new))
+        elif type(function) is FunctionType:
             _sweep_function(function)
 
 

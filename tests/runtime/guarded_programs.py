@@ -93,6 +93,7 @@ _by_closure = _closed_over()
 
 class Attribute:
     clock = time.time
+    static = staticmethod(time.thread_time)
 
     @staticmethod
     def tell(clock: Callable[[], float] = time.monotonic) -> float:
@@ -116,6 +117,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "default": (_by_default, "clock", "time.perf_counter()"),
     "closure": (_by_closure, "clock", "time.process_time()"),
     "class attribute": (lambda: Attribute().clock(), "clock", "time.time()"),
+    "static attribute": (lambda: Attribute().static(), "clock", "time.thread_time()"),
     "static method": (Attribute.tell, "clock", "time.monotonic()"),
     "default factory": (Stamped, "clock", "time.time()"),
     "sleep": (lambda: time.sleep(0), "clock", "time.sleep()"),
