@@ -4,7 +4,8 @@ The frames tell, from the call outwards to the machine that steps the program:
 
 - Python's own library does what whoever called it asked for, so the next frame counts;
 - what the machine does for a program (it reads the store when a heap is read) passes;
-- what is done for people, or when a module is loaded, passes, whoever began it;
+- what is done for people (a log, a warning, what `print` hands to the screen), or when a module is loaded, passes, whoever
+  began it;
 - so does what only happens to run now: finalizers, callbacks of the garbage collector, handlers of signals.
 
 The text of the error has nothing that differs between machines or versions of Python; the place in the program is a note.
@@ -126,14 +127,15 @@ def calling(program: type[Process], *, direct: bool = False) -> Caller | None:
         if place is None and kind == _PROGRAM:
             place = frame
         frame = frame.f_back
-    if found is None or _interrupted():
+    if found is None or _beside():
         return None
     return Caller(found, way, place or found)
 
 
-def _interrupted() -> bool:
-    """Tell whether what runs is a handler of a signal, or a callback of the garbage collector."""
-    handlers: list[Any] = [*gc.callbacks, *[signal.getsignal(number) for number in signal.valid_signals()]]
+def _beside() -> bool:
+    """Tell whether what runs is the screen, a handler of a signal, or a callback of the garbage collector."""
+    screens = [getattr(type(screen), name, None) for screen in (sys.stdout, sys.stderr) for name in ("write", "flush")]
+    handlers: list[Any] = [*screens, *gc.callbacks, *[signal.getsignal(number) for number in signal.valid_signals()]]
     codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and codes:

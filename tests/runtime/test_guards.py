@@ -11,6 +11,7 @@ import datetime as dt
 import functools
 import gc
 import inspect
+import io
 import os
 import pickle
 import random
@@ -367,6 +368,22 @@ def test_garbage_that_is_collected_in_a_step_may_do_what_it_must() -> None:
 
     asyncio.run(main())
     assert len(done) == 1
+
+
+class Screen(io.StringIO):
+    def write(self, text: str) -> int:
+        return super().write(text if time.time() > 0 else "")
+
+
+async def test_what_is_printed_comes_to_whatever_screen_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Prints(Root):
+        async def run(self) -> Any:
+            print("a word")
+
+    monkeypatch.setattr(sys, "stdout", screen := Screen())
+    async with runtime.Runtime(Prints, workers=0) as rt:
+        await rt.advance()
+    assert screen.getvalue() == "a word\n"
 
 
 def test_a_signal_that_comes_in_a_step_is_handled() -> None:
