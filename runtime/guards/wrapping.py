@@ -33,6 +33,8 @@ _UNSWEPT: Final = frozenset({"actors", "runtime", "builtins", "posix", "nt", "im
 #: Python's own modules written in C, of which the others make what programs use.
 _INNER: Final = frozenset(name for name in sys.stdlib_module_names if name.startswith("_"))
 
+#: The function itself; its name will soon be its replacement's.
+_identity: Final = id
 #: The replacement of each original, by the original's id; the original is kept so that no other gets that.
 _replaced: Final[dict[int, tuple[object, Any]]] = {}
 #: The class methods of types, by the type and the method's name.
@@ -97,13 +99,13 @@ def asks_loop(call: str) -> Ask:
 def replace(owner: ModuleType | type, name: str, ask: Ask) -> None:
     """Put what asks the fence in place of a function of a module, or of a method of a class, where there is one."""
     original = vars(owner).get(name)
-    if original is None or id(original) in _replaced:
+    if original is None or _identity(original) in _replaced:
         return
     if type(original) is FunctionType:
         guarded: Any = _function(original, ask)
     else:
         guarded = Guarded(original, ask, owner.__name__, name)
-    _replaced[id(original)] = (original, guarded)
+    _replaced[_identity(original)] = (original, guarded)
     setattr(owner, name, guarded)
 
 
@@ -193,11 +195,11 @@ def _or_instead(value: Any) -> Any:
 
 def _instead(value: Any) -> Any:
     """Return what is to take the place of a value; None: it may stay."""
-    known = _replaced.get(id(value))
+    known = _replaced.get(_identity(value))
     if known is not None:
         return known[1]
     if type(value) is MethodType:
-        known = _replaced.get(id(value.__func__))
+        known = _replaced.get(_identity(value.__func__))
         return None if known is None else MethodType(known[1], value.__self__)
     if type(value) is BuiltinMethodType and type(value.__self__) is type:
         there = (value.__self__, value.__name__) in _replaced_in_types
