@@ -44,6 +44,7 @@ from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT
 from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
+from runtime.guards import here
 from runtime.journal import Resumed
 from runtime.metering import original
 from runtime.record import AT_TOP, DRAWS, NO_JOURNAL, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from actors.calls import Copied
     from actors.envelope import Limits
     from actors.keys import Path
-    from actors.process import Root
+    from actors.process import Process, Root
     from runtime.events import Effect, Event, Fault
 
 _log = logging.getLogger("lockstep.kernel")
@@ -710,7 +711,7 @@ class Kernel:
         if activation is not None:
             # What it writes on its way out must go nowhere.
             record.memory = record.memory.copy()
-            _close_coroutine(activation)
+            _close_coroutine(activation, record.program)
 
     def _end_gone(self) -> None:
         """End the coroutines of what was dropped or reverted, descendants included."""
@@ -872,14 +873,18 @@ def _first_names(record: Record) -> list[Name]:
     return [name for _, name in zip(range(NAMES_SHOWN_MAX + 1), names, strict=False)]
 
 
-def _close_coroutine(activation: Any) -> None:
-    """End a coroutine; what it raises or awaits on its way out concerns nobody any more."""
+def _close_coroutine(activation: Any, program: type[Process] | None) -> None:
+    """End a coroutine, inside the fence; what it raises or awaits on its way out concerns nobody any more."""
+    fence = here.cell
+    fence.program = program
     try:
         activation.close()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         _log.debug("a process that was ended raised %s on its way out", type(error).__name__)
+    finally:
+        fence.program = None
 
 
 _CHILD_STOPPED: Final = ChildStopped()

@@ -33,6 +33,7 @@ from actors.memory import Formed, Memory
 from actors.process import Root
 from actors.tree import EMPTY
 from actors.values import decode
+from runtime.guards import install
 from runtime.kernel import RAISED, Kernel
 from runtime.programs import ProgramUnknown, identity, work_for
 from runtime.record import RUNNING, Record
@@ -162,6 +163,8 @@ class Workshop:
         self._reader: SqliteStore | None = None
         #: Stored records that were sent, where this worker cannot read the store.
         self._sent: dict[int, bytes] = {}
+        # Before programs come, which take what they need by name.
+        install()
 
     @property
     def place(self) -> str:
