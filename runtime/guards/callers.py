@@ -38,7 +38,7 @@ _PYTHONS: Final = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib",
 _LIBRARIES: Final = ("site-packages", "dist-packages")
 #: Modules of Python that work for people, or load code, or finalize.
 _FOR_PEOPLE: Final = (
-    "logging", "warnings", "traceback", "linecache", "pdb", "bdb", "cmd", "code", "weakref", "_strptime",
+    "logging", "warnings", "traceback", "linecache", "pdb", "bdb", "cmd", "code", "weakref", "_strptime", "multiprocessing.util",
 )  # fmt: skip
 _LOADING: Final = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 #: Libraries that work for people: what a failing assertion shows is theirs.
@@ -176,7 +176,7 @@ def _kind_of_path(file: str, frame: FrameType) -> int:
     if any(part in Path(file).parts for part in _LIBRARIES):
         return _PASSES if _top(frame) in _TESTING else _LIBRARY
     if file.startswith(_PYTHONS):
-        return _PASSES if _top(frame) in _FOR_PEOPLE else _PYTHON
+        return _PASSES if _top(frame) in _FOR_PEOPLE or _module(frame) in _FOR_PEOPLE else _PYTHON
     return _PROGRAM
 
 
