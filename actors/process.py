@@ -64,12 +64,15 @@ class Process:
     path: Path
     #: Set in a class that `check_program` has passed.
     _runs: ClassVar[bool]
+    #: Set in a variant of a program, which stands in for it and is none of its own: what it was made of.
+    _original: ClassVar[type[Process]]
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if cls.placement not in PLACEMENTS:
             raise ProgramError(f"{cls.__qualname__}: placement is {cls.placement!r}; it is {_PLACEMENTS_TEXT}")
-        defined[cls.__module__, cls.__qualname__] = cls
+        if "_original" not in cls.__dict__:
+            defined[cls.__module__, cls.__qualname__] = cls
 
     async def run(self) -> Any:
         """Run the program. To fall off the end is RET; for a root, to return is SNAPSHOT with what is returned."""

@@ -1,0 +1,158 @@
+"""Sources: from a function to its own code with ticks in it.
+
+The source of the file that a function comes from is parsed once, compiled twice, plain and instrumented, and the code
+objects of both go by pairs. A function finds its own by its plain code: two code objects are equal only if all is the
+same, places in the source included, so that a file which has changed since is noticed. (Code that a tool has rewritten
+when it was imported, as pytest does with assertions, is found by its name and first line.)
+
+A worker that has no such file gets the text from whoever sends the program: `sources_of`, `adopt_sources`.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+import linecache
+import warnings
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.errors import ProgramError
+from runtime.metering.instrument import instrument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import FunctionType
+
+#: Texts that came from elsewhere, by file name.
+_adopted: Final[dict[str, str]] = {}
+#: What was made of a text, by file name.
+_files: Final[dict[str, _File]] = {}
+#: All code that has ticks in it.
+_made: Final[set[CodeType]] = set()
+
+
+class _File:
+    """A file's code objects, plain and instrumented."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.text = text
+        with warnings.catch_warnings():
+            # What Python has to say of the file was said when it was imported.
+            warnings.simplefilter("ignore")
+            plain = compile(text, name, "exec", dont_inherit=True)
+            made = compile(instrument(ast.parse(text, name)), name, "exec", dont_inherit=True)
+        self.pairs: dict[CodeType, CodeType] = {}
+        self._named: dict[tuple[str, int], list[tuple[CodeType, CodeType]]] = {}
+        for one, other in _pairs(plain, made):
+            self.pairs.setdefault(one, other)
+            _made.add(other)
+            self._named.setdefault((one.co_qualname, one.co_firstlineno), []).append((one, other))
+
+    def find(self, code: CodeType) -> CodeType | None:
+        found = self.pairs.get(code)
+        if found is not None:
+            return found
+        likely = [
+            other
+            for one, other in self._named.get((code.co_qualname, code.co_firstlineno), ())
+            if _parameters(one) == _parameters(code) and set(one.co_names) <= set(code.co_names)
+        ]
+        return likely[0] if len(likely) == 1 else None
+
+
+def _parameters(code: CodeType) -> tuple[Any, ...]:
+    count = code.co_argcount + code.co_kwonlyargcount
+    return (code.co_argcount, code.co_kwonlyargcount, code.co_varnames[:count], frozenset(code.co_freevars))
+
+
+def _pairs(plain: CodeType, made: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
+    ones, others = _below(plain), _below(made)
+    assert [one.co_name for one in ones] == [one.co_name for one in others], plain
+    for one, other in zip(ones, others, strict=True):
+        yield one, other
+        yield from _pairs(one, other)
+
+
+def _below(code: CodeType) -> list[CodeType]:
+    return [one for one in code.co_consts if isinstance(one, CodeType)]
+
+
+def metered_code(function: FunctionType) -> CodeType:
+    """Return a function's code with ticks in it.
+
+    Raises:
+        ProgramError: its source is not there, or is not what the function was made from.
+    """
+    code = function.__code__
+    if code in _made:
+        return code
+    name = code.co_filename
+    file = _files.get(name)
+    if file is not None:
+        found = file.find(code)
+        if found is not None:
+            return found
+    text = _text(function)
+    if file is None or file.text != text:
+        try:
+            file = _files[name] = _File(name, text)
+        except (SyntaxError, ValueError) as error:
+            raise _unfound(function, f"{name} is no Python any more ({error})") from None
+        except RecursionError:
+            raise _unfound(function, f"{name} is nested too deep") from None
+        found = file.find(code)
+        if found is not None:
+            return found
+    raise _unfound(function, f"{name} is not what it was made from; start again with the file as it is now")
+
+
+def _text(function: FunctionType) -> str:
+    name = function.__code__.co_filename
+    if name in _adopted:
+        return _adopted[name]
+    lines = linecache.getlines(name, function.__globals__)
+    if not lines:
+        raise _unfound(function, f"there is no source at {name}; define it in a file")
+    return "".join(lines)
+
+
+def _unfound(function: FunctionType, why: str) -> ProgramError:
+    return ProgramError(
+        f"{function.__module__}.{function.__qualname__} cannot be metered: {why}, or start the program without gas"
+    )
+
+
+def adopt_sources(texts: Mapping[str, str]) -> None:
+    """Take over texts of files, by name, for functions that come from another process."""
+    _adopted.update(texts)
+
+
+def texts_of(names: set[str]) -> dict[str, str]:
+    """Return the texts that code of some files was made from, for another process."""
+    return {name: _files[name].text for name in sorted(names) if name in _files}
+
+
+def is_metered(code: CodeType) -> bool:
+    """Tell whether code has ticks in it."""
+    return code in _made
+
+
+def is_generated(function: FunctionType) -> bool:
+    """Tell whether a function was written by the standard library for a class (a dataclass, a named tuple), without a loop."""
+    code = function.__code__
+    if code.co_filename != "<string>" and not code.co_filename.startswith("<generated"):
+        return False
+    return not any(one.opname in _LOOPING for one in dis.get_instructions(code)) and not _below(code)
+
+
+_LOOPING: Final = frozenset(
+    {
+        "FOR_ITER",
+        "JUMP_BACKWARD",
+        "JUMP_BACKWARD_NO_INTERRUPT",
+        "POP_JUMP_BACKWARD_IF_TRUE",
+        "POP_JUMP_BACKWARD_IF_FALSE",
+        "SEND",
+    }
+)

@@ -1,0 +1,524 @@
+"""Worlds: what metered code of one program finds by name, beside what it makes itself.
+
+No module is executed a second time. A world is made of copies: a function is copied with its code replaced by code with
+ticks in it, with the cells of its closure, and with globals in which the names that it uses stand for copies as well:
+functions, programs and what they inherit from, partials, bound methods, containers of these, and modules. Only what the
+code names is looked at.
+
+    copied     functions, programs, their bases; tables of functions
+    shared     other classes of the user's, since a codec, an `isinstance` or an `except` goes by their identity; the code of
+               their methods, and of what these call, is replaced in place
+    as it is   plain values; what is trusted by its module's name (see `runtime.metering.modules`)
+    refused    everything else, when it is used
+
+A program in another one's world is a copy of no more use than to be named in a PUT: each program that is run has a world
+of its own, so that what holds in it never depends on who named it first.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import importlib
+import importlib.util
+import sys
+from abc import ABCMeta
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.errors import ProgramError
+from actors.process import Process
+from runtime.metering import sharing
+from runtime.metering.modules import (
+    DETERMINISTIC,
+    Refused,
+    facade,
+    hidden,
+    is_ours,
+    is_standard,
+    refused_module,
+    root_of,
+    substitute,
+)
+from runtime.metering.sources import is_generated, metered_code
+from runtime.metering.step import building, copied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: Under which name a world stands in its globals; no source can spell it.
+WORLD: Final = "<world>"
+
+_PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, range, type(...)})
+_CONTAINERS: Final = frozenset({list, tuple, dict, set, frozenset})
+#: What a class gets anew when it is made.
+_OF_THE_CLASS: Final = frozenset(
+    {
+        "__dict__",
+        "__weakref__",
+        "_abc_impl",
+        "__abstractmethods__",
+        "_metered",
+        "__static_attributes__",
+        "__firstlineno__",
+    }
+)
+_KEPT_NAMES: Final = ("__name__", "__package__")
+#: Objects of these modules' types are as harmless as plain values.
+_HARMLESS: Final = frozenset({"builtins", "types", "typing", "typing_extensions"})
+#: Modules of Lockstep that are the machine's.
+_MACHINE: Final = frozenset({"actors.meter", "actors.memory"})
+
+_CACHE: Final = (
+    "its hits depend on what ran before, on this machine; keep results in self.heap, or in a dict that is made in run"
+)
+
+
+class World:
+    """The world of one program.
+
+    Args:
+        allowed: modules that are trusted beside the standard ones.
+    """
+
+    def __init__(self, allowed: frozenset[str]) -> None:
+        self._allowed = allowed
+        #: By the identity of an original: the original, to keep it alive, and what stands for it.
+        self._known: dict[int, tuple[Any, Any]] = {}
+        self._globals: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._modules: dict[str, Any] = {}
+        #: Modules that functions import, by name, and why those that cannot be.
+        self._imported: dict[str, ModuleType | ImportError] = {}
+        #: Cells that wait for a class that is being made.
+        self._waiting: dict[int, list[CellType]] = {}
+        #: Files that copied code is from.
+        self.files: set[str] = set()
+
+    # --- what is whose ---
+
+    def _is_users(self, module: str) -> bool:
+        return not (is_standard(module) or is_ours(module) or self._is_allowed(module))
+
+    def _is_allowed(self, module: str) -> bool:
+        return module in self._allowed or root_of(module) in self._allowed
+
+    def _users_class(self, cls: type) -> bool:
+        return self._is_users(cls.__module__) and cls.__flags__ & _HEAP_TYPE != 0
+
+    # --- values ---
+
+    def value(self, thing: Any) -> Any:
+        """Return what stands for a thing in this world."""
+        kind = type(thing)
+        if kind in _PLAIN:
+            return thing
+        known = self._known.get(id(thing))
+        if known is not None:
+            return known[1]
+        made = self._value(thing, kind)
+        self._known.setdefault(id(thing), (thing, made))
+        return self._known[id(thing)][1]
+
+    def _value(self, thing: Any, kind: type) -> Any:
+        if kind is FunctionType:
+            return self._function(thing)
+        if isinstance(thing, type):
+            return self._class(thing)
+        if isinstance(thing, ModuleType):
+            return self._module(thing)
+        if kind in _CONTAINERS:
+            return self._container(thing)
+        copier = _COPIERS.get(kind)
+        if copier is not None:
+            return copier(self, thing)
+        if kind is BuiltinFunctionType:
+            return self._builtin(thing)
+        return self._object(thing, kind)
+
+    def _builtin(self, thing: BuiltinFunctionType) -> Any:
+        owner = thing.__self__
+        if owner is not None and not isinstance(owner, ModuleType):
+            return self._trusted(thing, type(owner).__module__) if owner.__class__ is not type else thing
+        module = thing.__module__ or ""
+        if module == "builtins":
+            return copied.get(thing.__name__, thing)
+        if self._is_users(module):
+            return Refused(
+                f"{module}.{thing.__qualname__}",
+                "there is no Python source to meter; name its module in allowed_modules",
+            )
+        return self._trusted(thing, module)
+
+    def _trusted(self, thing: Any, module: str) -> Any:
+        """Return what stands for a thing of a trusted module."""
+        if is_ours(module) or self._is_allowed(module) or module in _HARMLESS:
+            return thing
+        closed = hidden(thing)
+        if closed is not None:
+            return closed
+        if _is_deterministic(module):
+            return substitute(thing)
+        name = getattr(thing, "__qualname__", type(thing).__qualname__)
+        return Refused(f"{module}.{name}", refused_module(module)._mend)
+
+    def _object(self, thing: Any, kind: type) -> Any:
+        if isinstance(thing, functools._lru_cache_wrapper):
+            return Refused(f"{thing.__module__}.{thing.__qualname__}, which caches", _CACHE)
+        module = kind.__module__
+        if self._users_class(kind):
+            sharing.share(thing, self._is_users)
+            return thing
+        if isinstance(thing, (dict, list, set, tuple)) and kind.__module__ in ("collections", "builtins"):
+            sharing.share(thing, self._is_users)
+        return self._trusted(thing, module)
+
+    def _container(self, thing: Any) -> Any:
+        # One that holds itself stays what it is in there.
+        self._known[id(thing)] = (thing, thing)
+        if isinstance(thing, dict):
+            pairs: list[tuple[Any, Any]] = [(self.value(key), self.value(one)) for key, one in thing.items()]
+            same = all(key is a and one is b for (key, one), (a, b) in zip(thing.items(), pairs, strict=True))
+            made: Any = thing if same else dict(pairs)
+        else:
+            items = list(thing)
+            values = [self.value(one) for one in items]
+            made = thing if all(map(_is, items, values)) else type(thing)(values)
+        self._known[id(thing)] = (thing, made)
+        return made
+
+    # --- functions ---
+
+    def _function(self, function: FunctionType) -> Any:
+        module = function.__globals__.get("__name__") or ""
+        if not self._is_users(module):
+            return self._trusted_function(function, module)
+        if function.__globals__.get("__builtins__") is copied or is_generated(function):
+            return function
+        code = metered_code(function)
+        self.files.add(code.co_filename)
+        around = self._globals_of(function.__globals__)
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        closure = tuple([self._cell(cells[name]) for name in code.co_freevars])
+        made = FunctionType(code, around, function.__name__, None, closure)
+        self._known[id(function)] = (function, made)
+        self._dress(made, function)
+        for cell, old in zip(closure, [cells[name] for name in code.co_freevars], strict=True):
+            self._fill(cell, old)
+        self._reach(code, function.__globals__, around)
+        return made
+
+    def _dress(self, made: FunctionType, function: FunctionType) -> None:
+        made.__qualname__ = function.__qualname__
+        made.__module__ = function.__module__
+        made.__doc__ = function.__doc__
+        made.__defaults__ = self._all(function.__defaults__)
+        if function.__kwdefaults__ is not None:
+            made.__kwdefaults__ = {name: self.value(one) for name, one in function.__kwdefaults__.items()}
+        made.__annotations__ = function.__annotations__
+        for name, one in vars(function).items():
+            setattr(made, name, self.value(one))
+
+    def _all(self, things: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        return None if things is None else tuple([self.value(one) for one in things])
+
+    def _trusted_function(self, function: FunctionType, module: str) -> Any:
+        stands = self._trusted(function, module)
+        if stands is not function or function.__closure__ is None:
+            return stands
+        # A wrapper of the standard library's around a function of the user's, such as a context manager's.
+        closure = tuple([self._cell(cell) for cell in function.__closure__])
+        made = FunctionType(function.__code__, function.__globals__, function.__name__, None, closure)
+        self._known[id(function)] = (function, made)
+        for cell, old in zip(closure, function.__closure__, strict=True):
+            self._fill(cell, old)
+        if all(_same(cell, old) for cell, old in zip(closure, function.__closure__, strict=True)):
+            self._known[id(function)] = (function, function)
+            return function
+        self._dress(made, function)
+        return made
+
+    def _cell(self, cell: CellType) -> CellType:
+        known = self._known.get(id(cell))
+        if known is None:
+            known = self._known[id(cell)] = (cell, CellType())
+        made: CellType = known[1]
+        return made
+
+    def _fill(self, made: CellType, cell: CellType) -> None:
+        try:
+            content = cell.cell_contents
+        except ValueError:
+            return
+        waiting = self._waiting.get(id(content))
+        if waiting is not None:
+            waiting.append(made)
+            return
+        made.cell_contents = self.value(content)
+
+    def _globals_of(self, real: dict[str, Any]) -> dict[str, Any]:
+        known = self._globals.get(id(real))
+        if known is None:
+            around: dict[str, Any] = {"__builtins__": copied, WORLD: self}
+            around.update({name: real[name] for name in _KEPT_NAMES if name in real})
+            known = self._globals[id(real)] = (real, around)
+        return known[1]
+
+    def _reach(self, code: CodeType, real: dict[str, Any], around: dict[str, Any]) -> None:
+        """Put into a world's globals what code names of the real ones, and import what it imports."""
+        names, imports = _named(code)
+        for name in names:
+            if name in real and name not in around:
+                around[name] = self.value(real[name])
+            if isinstance(around.get(name), ModuleType):
+                _touch(around[name], code)
+        package = real.get("__package__") or ""
+        for name, level, wanted in imports:
+            self._import_ahead(name, level, wanted, package)
+
+    # --- classes ---
+
+    def _class(self, cls: type) -> Any:
+        if not self._users_class(cls):
+            if issubclass(cls, BaseException):
+                return cls
+            return self._trusted(cls, cls.__module__)
+        if issubclass(cls, Process):
+            return self.variant(cls)
+        sharing.share(cls, self._is_users)
+        return cls
+
+    def variant(self, cls: type) -> type:
+        """Return the copy of a program, or of a class that one inherits from."""
+        known = self._known.get(id(cls))
+        if known is not None and known[1] is not cls:
+            made: type = known[1]
+            return made
+        if not self._users_class(cls):
+            return cls
+        if any(getattr(one, "__globals__", {}).get("__builtins__") is copied for one in vars(cls).values()):
+            # Metered code has made it.
+            return cls
+        bases = tuple([self.variant(base) for base in cls.__bases__])
+        cells = self._waiting[id(cls)] = []
+        inside = {
+            name: self.value(thing)
+            for name, thing in vars(cls).items()
+            if name not in _OF_THE_CLASS and not isinstance(thing, (MemberDescriptorType, GetSetDescriptorType))
+        }
+        del self._waiting[id(cls)]
+        if "__del__" in inside:
+            raise ProgramError(
+                f"{cls.__module__}.{cls.__qualname__} has a __del__ and cannot be metered: when it runs is the interpreter's "
+                f"choice ({_place(inside['__del__'])}); clean up in a `finally`, or with a context manager"
+            )
+        inside["__qualname__"] = cls.__qualname__
+        inside["_original"] = cls
+        made = _new_class(cls, bases, inside)
+        self._known[id(cls)] = (cls, made)
+        for cell in cells:
+            cell.cell_contents = made
+        return made
+
+    # --- modules ---
+
+    def _module(self, module: ModuleType) -> Any:
+        name = module.__name__
+        if name not in self._modules:
+            self._modules[name] = self._stand_for(module, name)
+        return self._modules[name]
+
+    def _stand_for(self, module: ModuleType, name: str) -> Any:
+        if self._is_allowed(name) or root_of(name) == "pyrsistent":
+            return module
+        if is_standard(name):
+            return facade(module) if name in DETERMINISTIC else refused_module(name)
+        if is_ours(name):
+            return facade(module) if root_of(name) == "actors" and name not in _MACHINE else refused_module(name)
+        if not (getattr(module, "__file__", None) or ".py").endswith(".py"):
+            return Refused(f"the module {name}", "there is no Python source to meter; name it in allowed_modules")
+        made = ModuleType(name, module.__doc__)
+
+        def __getattr__(wanted: str) -> Any:  # noqa: N807
+            if wanted.startswith("__") or not hasattr(module, wanted):
+                raise AttributeError(f"module {name!r} has no attribute {wanted!r}")
+            with building():
+                found = self.value(getattr(module, wanted))
+            vars(made)[wanted] = found
+            return found
+
+        vars(made)["__getattr__"] = __getattr__
+        return made
+
+    def _import_ahead(self, name: str, level: int, wanted: Iterable[str], package: str) -> None:
+        whole = _absolute(name, level, package)
+        try:
+            module = self._imported[whole] = importlib.import_module(whole)
+        except ImportError as error:
+            self._imported[whole] = error
+            return
+        self._imported[root_of(whole)] = sys.modules[root_of(whole)]
+        stands = self._module(module)
+        for one in wanted:
+            if not hasattr(module, one) and hasattr(module, "__path__"):
+                try:
+                    importlib.import_module(f"{whole}.{one}")
+                except ImportError:
+                    continue
+            if isinstance(stands, ModuleType):
+                getattr(stands, one, None)
+
+    def imported(self, name: str, wanted: Any, level: int, package: str) -> Any:
+        """Return what an import statement gives.
+
+        Raises:
+            ProgramError: there is no such module for metered code.
+            ImportError: as outside.
+        """
+        whole = _absolute(name, level, package)
+        if whole not in self._imported and whole not in DETERMINISTIC:
+            raise ProgramError(f"metered code imports {whole}, which no import statement names: write one")
+        if whole not in self._imported:
+            self._import_ahead(whole, 0, (), "")
+        module = self._imported[whole]
+        if isinstance(module, ImportError):
+            raise ImportError(*module.args, name=module.name)
+        return self._module(module if wanted else self._top(whole))
+
+    def _top(self, whole: str) -> ModuleType:
+        top = self._imported[root_of(whole)]
+        assert isinstance(top, ModuleType)
+        return top
+
+
+_HEAP_TYPE: Final = 1 << 9
+
+
+def _import(name: str, around: dict[str, Any] | None = None, _: object = None, wanted: Any = (), level: int = 0) -> Any:
+    """What an `import` in metered code calls."""
+    world = None if around is None else around.get(WORLD)
+    if not isinstance(world, World) or around is None:
+        raise ProgramError(f"metered code calls __import__({name!r}): write an import statement")
+    return world.imported(name, wanted, level, around.get("__package__") or "")
+
+
+copied["__import__"] = _import
+
+
+def _absolute(name: str, level: int, package: str) -> str:
+    return importlib.util.resolve_name("." * level + name, package) if level else name
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _same(one: CellType, other: CellType) -> bool:
+    try:
+        return one.cell_contents is other.cell_contents
+    except ValueError:
+        return True
+
+
+#: Where some of the allowed modules have their C parts.
+_PARTS: Final = frozenset(
+    {"_blake2", "_collections_abc", "_md5", "_sha1", "_sha2", "_sha256", "_sha3", "_sha512", "_sre"}
+)
+
+
+def _is_deterministic(module: str) -> bool:
+    return module in DETERMINISTIC or root_of(module.lstrip("_")) in DETERMINISTIC or module in _PARTS
+
+
+def _touch(module: ModuleType, code: CodeType) -> None:
+    """Look up all that code may want of a module, so that nothing is left to be made while it runs."""
+    for one in _codes(code):
+        for name in one.co_names:
+            if not name.startswith("<"):
+                getattr(module, name, None)
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    found = [code]
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            found.extend(_codes(one))
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _named(code: CodeType) -> tuple[list[str], list[tuple[str, int, tuple[str, ...]]]]:
+    """Return the globals that code names, and what it imports: name, level, what of it."""
+    names: dict[str, None] = {}
+    imports = []
+    for one in _codes(code):
+        before: list[Any] = []
+        for instruction in dis.get_instructions(one):
+            if instruction.opname in _NAMING:
+                names[instruction.argval] = None
+            elif instruction.opname == "IMPORT_NAME":
+                level, wanted = before[-2], before[-1]
+                imports.append((instruction.argval, level or 0, wanted or ()))
+            if "CONST" in instruction.opname or "SMALL_INT" in instruction.opname:
+                before = [*before[-1:], instruction.argval]
+    return list(names), imports
+
+
+_NAMING: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF"})
+
+
+def _place(thing: Any) -> str:
+    code = getattr(thing, "__code__", None)
+    return "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+class _Quiet:
+    """Stands in front of a class's bases while it is made, so that none of them hears of it a second time."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        pass
+
+
+def _new_class(cls: type, bases: tuple[type, ...], inside: dict[str, Any]) -> type:
+    kind: Any = type(cls)
+    make = ABCMeta.__new__ if issubclass(kind, ABCMeta) else type.__new__
+    hears = getattr(bases[0], "__init_subclass__", None)
+    if getattr(hears, "__func__", None) in (None, Process.__init_subclass__.__func__):  # type: ignore[attr-defined]
+        made: type = make(kind, cls.__name__, bases, inside)
+        return made
+    made = make(kind, cls.__name__, (_Quiet, *bases), inside)
+    made.__bases__ = bases
+    return made
+
+
+def _copy_partial(world: World, thing: functools.partial[Any]) -> Any:
+    return functools.partial(
+        world.value(thing.func),
+        *[world.value(one) for one in thing.args],
+        **{name: world.value(one) for name, one in thing.keywords.items()},
+    )
+
+
+def _copy_property(world: World, thing: property) -> Any:
+    return property(world.value(thing.fget), world.value(thing.fset), world.value(thing.fdel), thing.__doc__)
+
+
+_COPIERS: Final[dict[type, Callable[[World, Any], Any]]] = {
+    functools.partial: _copy_partial,
+    property: _copy_property,
+    MethodType: lambda world, thing: MethodType(world.value(thing.__func__), world.value(thing.__self__)),
+    staticmethod: lambda world, thing: staticmethod(world.value(thing.__func__)),
+    classmethod: lambda world, thing: classmethod(world.value(thing.__func__)),
+    functools.cached_property: lambda world, thing: functools.cached_property(world.value(thing.func)),
+    functools.partialmethod: lambda world, thing: functools.partialmethod(
+        world.value(thing.func), *thing.args, **thing.keywords
+    ),
+}
