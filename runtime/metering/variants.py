@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from actors.process import Process
 from runtime.metering.sources import texts_of
-from runtime.metering.step import building, copied
+from runtime.metering.step import building
 from runtime.metering.world import World
 
 
@@ -46,8 +46,8 @@ def _made(program: type[Process]) -> _Made:
     if made.variant is None:
         with building():
             world = World(frozenset(getattr(program, "allowed_modules", ())))
-            variant = world.variant(program)
-            assert issubclass(variant, Process)
+            variant = world.whole(program)
+            assert isinstance(variant, type) and issubclass(variant, Process)
             made = _Made(variant, world)
             type.__setattr__(program, "_metered", made)
     return made
@@ -68,8 +68,3 @@ def sources_of(program: type[Process]) -> dict[str, str]:
     made = _made(original(program))
     assert made.world is not None
     return texts_of(made.world.files)
-
-
-def made_by_metered_code(program: type[Process]) -> bool:
-    """Tell whether a program was defined by metered code while it ran."""
-    return any(getattr(one, "__globals__", {}).get("__builtins__") is copied for one in vars(program).values())

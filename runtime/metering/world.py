@@ -23,6 +23,8 @@ import importlib
 import importlib.util
 import sys
 from abc import ABCMeta
+from collections import deque
+from functools import partial
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -98,8 +100,8 @@ class World:
         self._modules: dict[str, Any] = {}
         #: Modules that functions import, by name, and why those that cannot be.
         self._imported: dict[str, ModuleType | ImportError] = {}
-        #: Cells that wait for a class that is being made.
-        self._waiting: dict[int, list[CellType]] = {}
+        #: What is left to be done. Cells and globals are filled last, for they may lead back to what is being made.
+        self._left: deque[Callable[[], None]] = deque()
         #: Files that copied code is from.
         self.files: set[str] = set()
 
@@ -115,6 +117,13 @@ class World:
         return self._is_users(cls.__module__) and cls.__flags__ & _HEAP_TYPE != 0
 
     # --- values ---
+
+    def whole(self, thing: Any) -> Any:
+        """Return what stands for a thing in this world, with all that it leads to."""
+        made = self.value(thing)
+        while self._left:
+            self._left.popleft()()
+        return made
 
     def value(self, thing: Any) -> Any:
         """Return what stands for a thing in this world."""
@@ -182,18 +191,21 @@ class World:
         return self._trusted(thing, module)
 
     def _container(self, thing: Any) -> Any:
-        # One that holds itself stays what it is in there.
-        self._known[id(thing)] = (thing, thing)
         if isinstance(thing, dict):
-            pairs: list[tuple[Any, Any]] = [(self.value(key), self.value(one)) for key, one in thing.items()]
-            same = all(key is a and one is b for (key, one), (a, b) in zip(thing.items(), pairs, strict=True))
-            made: Any = thing if same else dict(pairs)
-        else:
-            items = list(thing)
-            values = [self.value(one) for one in items]
-            made = thing if all(map(_is, items, values)) else type(thing)(values)
-        self._known[id(thing)] = (thing, made)
-        return made
+            if all(type(key) in _PLAIN and type(one) in _PLAIN for key, one in thing.items()):
+                return thing
+            table: dict[Any, Any] = {}
+            self._known[id(thing)] = (thing, table)
+            table.update({self.value(key): self.value(one) for key, one in thing.items()})
+            return table
+        if all(type(one) in _PLAIN for one in thing):
+            return thing
+        if isinstance(thing, list):
+            items: list[Any] = []
+            self._known[id(thing)] = (thing, items)
+            items.extend([self.value(one) for one in thing])
+            return items
+        return type(thing)([self.value(one) for one in thing])
 
     # --- functions ---
 
@@ -211,9 +223,9 @@ class World:
         made = FunctionType(code, around, function.__name__, None, closure)
         self._known[id(function)] = (function, made)
         self._dress(made, function)
-        for cell, old in zip(closure, [cells[name] for name in code.co_freevars], strict=True):
-            self._fill(cell, old)
-        self._reach(code, function.__globals__, around)
+        for name in code.co_freevars:
+            self._left.append(partial(self._fill, self._cell(cells[name]), cells[name]))
+        self._left.append(partial(self._reach, code, function.__globals__, around))
         return made
 
     def _dress(self, made: FunctionType, function: FunctionType) -> None:
@@ -257,10 +269,6 @@ class World:
         try:
             content = cell.cell_contents
         except ValueError:
-            return
-        waiting = self._waiting.get(id(content))
-        if waiting is not None:
-            waiting.append(made)
             return
         made.cell_contents = self.value(content)
 
@@ -308,13 +316,12 @@ class World:
             # Metered code has made it.
             return cls
         bases = tuple([self.variant(base) for base in cls.__bases__])
-        cells = self._waiting[id(cls)] = []
-        inside = {
-            name: self.value(thing)
+        own = {
+            name: thing
             for name, thing in vars(cls).items()
             if name not in _OF_THE_CLASS and not isinstance(thing, (MemberDescriptorType, GetSetDescriptorType))
         }
-        del self._waiting[id(cls)]
+        inside = {name: thing if isinstance(thing, type) else self.value(thing) for name, thing in own.items()}
         if "__del__" in inside:
             raise ProgramError(
                 f"{cls.__module__}.{cls.__qualname__} has a __del__ and cannot be metered: when it runs is the interpreter's "
@@ -324,9 +331,13 @@ class World:
         inside["_original"] = cls
         made = _new_class(cls, bases, inside)
         self._known[id(cls)] = (cls, made)
-        for cell in cells:
-            cell.cell_contents = made
+        for name, thing in own.items():
+            if isinstance(thing, type):
+                self._left.append(partial(self._set, made, name, thing))
         return made
+
+    def _set(self, made: type, name: str, thing: Any) -> None:
+        type.__setattr__(made, name, self.value(thing))
 
     # --- modules ---
 
@@ -351,7 +362,7 @@ class World:
             if wanted.startswith("__") or not hasattr(module, wanted):
                 raise AttributeError(f"module {name!r} has no attribute {wanted!r}")
             with building():
-                found = self.value(getattr(module, wanted))
+                found = self.whole(getattr(module, wanted))
             vars(made)[wanted] = found
             return found
 
@@ -415,10 +426,6 @@ copied["__import__"] = _import
 
 def _absolute(name: str, level: int, package: str) -> str:
     return importlib.util.resolve_name("." * level + name, package) if level else name
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 def _same(one: CellType, other: CellType) -> bool:
