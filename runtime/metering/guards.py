@@ -219,14 +219,18 @@ def formatted(value: Any, conversion: int, spec: str) -> str:
 
 def consume(function: Callable[..., Any], items: Any, /, **more: Any) -> Any:
     """A call of a builtin that goes through its argument."""
+    _went_through(function, items)
+    return function(items, **more)
+
+
+def _went_through(function: Callable[..., Any], items: Any) -> None:
     kind = type(items)
     if kind in _SIZED:
         size = len(items)
         if size >= PER_ITEMS:
-            charge(_sum_size(function, items, size) if function is sum and kind in _NESTED else _went(function, size))
+            charge(_sum_size(items, size) if function is sum and kind in _NESTED else _went(function, size))
     elif kind is int and items > PER_BYTES:
         charge(items // PER_BYTES)
-    return function(items, **more)
 
 
 _NESTED: Final = frozenset({list, tuple})
@@ -236,7 +240,7 @@ def _went(function: Callable[..., Any], size: int) -> int:
     return size // PER_ITEMS * size.bit_length() if function is sorted else size // PER_ITEMS
 
 
-def _sum_size(function: Callable[..., Any], items: Any, size: int) -> int:
+def _sum_size(items: Any, size: int) -> int:
     """Return what a sum costs: of sequences, the square of how many there are."""
     if type(items[0]) in _SEQUENCES:
         return size * sum([len(one) for one in items if type(one) in _SEQUENCES]) // PER_ITEMS
@@ -261,6 +265,8 @@ def call(function: Callable[..., Any], /, *arguments: Any, **more: Any) -> Any:
     if function is pow and len(arguments) == 3 and all(type(one) is int for one in arguments):
         size = arguments[2].bit_length()
         charge((size // _BITS + 1) ** 2 * arguments[1].bit_length() // (_STEPS * _BITS))
+    elif function is sum and arguments:
+        _went_through(sum, arguments[0])
     elif function is iter and len(arguments) == 2:
         return counted(iter(*arguments))
     elif function is round and type(arguments[-1]) is int:

@@ -17,7 +17,7 @@ import math
 import operator
 import random
 import sys
-from types import ModuleType
+from types import CellType, CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actors.errors import ProgramError
@@ -249,7 +249,10 @@ _by_identity: Final[dict[int, Any]] = {
     for module, names in _SUBSTITUTES.items()
     for name, thing in names.items()
 }
-_hidden_by_identity: Final[dict[int, tuple[str, str]]] = {}
+
+
+#: Types that are parts of the interpreter.
+_INTERPRETER: Final = (CellType, CodeType, FrameType, FunctionType, ModuleType, TracebackType)
 
 
 def substitute(thing: Any) -> Any:
@@ -258,7 +261,11 @@ def substitute(thing: Any) -> Any:
 
 
 def hidden(thing: Any) -> Refused | None:
-    """Return what stands for a function or class that is not in its module's facade."""
+    """Return what stands for a function or class that is not in its module's facade; None, where it is."""
+    if any(thing is one for one in _INTERPRETER):
+        return Refused(
+            f"types.{thing.__name__}", "code that is made while a program runs is not metered; write it as functions"
+        )
     for module, names in _HIDDEN.items():
         for name, mend in names.items():
             if thing is getattr(sys.modules.get(module), name, None):

@@ -39,7 +39,7 @@ CONSUMERS: Final = frozenset(
     "all any bytearray bytes deque dict frozenset list max min set sorted sum tuple Counter OrderedDict".split()  # noqa: SIM905
 )
 #: Builtins that are looked at where they have more than one argument.
-CALLS: Final = frozenset({"pow", "round", "iter", "type", "format"})
+CALLS: Final = frozenset({"pow", "round", "iter", "type", "format", "sum"})
 #: Methods of builtin types that may make much out of little, or take longer than it is linear.
 METHODS: Final = frozenset(
     [

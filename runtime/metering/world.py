@@ -169,11 +169,11 @@ class World:
 
     def _trusted(self, thing: Any, module: str) -> Any:
         """Return what stands for a thing of a trusted module."""
-        if is_ours(module) or self._is_allowed(module) or module in _HARMLESS:
-            return thing
         closed = hidden(thing)
         if closed is not None:
             return closed
+        if is_ours(module) or self._is_allowed(module) or module in _HARMLESS:
+            return thing
         if _is_deterministic(module):
             return substitute(thing)
         name = getattr(thing, "__qualname__", type(thing).__qualname__)

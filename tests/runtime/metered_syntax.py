@@ -1,7 +1,10 @@
 """Functions that use every statement and expression that Python has; each returns what it worked out.
 
 `test_metering.py` runs each plain and metered, and compares. Here nothing depends on order of sets or on identities.
+Every way to write something is wanted, the worse ones too.
 """
+
+# ruff: noqa
 
 from __future__ import annotations
 
@@ -170,20 +173,68 @@ async def operators() -> Any:
     a, b = 13, 5
     return (
         [a + b, a - b, a * b, a / b, a // b, a % b, a**b, a << b, a >> b, a & b, a | b, a ^ b, -a, +a, ~a, not a],
-        [a < b, a <= b, a == b, a != b, a > b, a >= b, a in (b, 13), a not in (b,), a is None, a is not None, 1 < a < 20],
+        [
+            a < b,
+            a <= b,
+            a == b,
+            a != b,
+            a > b,
+            a >= b,
+            a in (b, 13),
+            a not in (b,),
+            a is None,
+            a is not None,
+            1 < a < 20,
+        ],
         [a and b, 0 or b, a if b else 0, (c := a + b), c],
         [[1, 2] * 2, "ab" * 3, 3 * (1,), b"x" * 2, 2.5 * a, a * 2.5, a * a * a, [a * 1000, 1000 * b]],
-        ["%s-%d" % ("a", a), "%(x)s" % {"x": b}, "%5.2f" % 1.5, f"{a}", f"{a!r:>6}", f"{'é'!a}", f"{a:{b}d}", f"{1.5:.3f}{b=}"],
+        [
+            "%s-%d" % ("a", a),
+            "%(x)s" % {"x": b},
+            "%5.2f" % 1.5,
+            f"{a}",
+            f"{a!r:>6}",
+            f"{'é'!a}",
+            f"{a:{b}d}",
+            f"{1.5:.3f}{b=}",
+        ],
         [a.__mul__(b), (2).__pow__(5), int.__add__(1, 2), [1].__mul__(2), round(2.567, 2), round(1234, -2), round(2.5)],
-        [pow(2, 10), pow(2, 10, 7), pow(2, -1), divmod(a, b), abs(-3), int("12"), int("ff", 16), float("1.5"), complex(1, 2)],
+        [
+            pow(2, 10),
+            pow(2, 10, 7),
+            pow(2, -1),
+            divmod(a, b),
+            abs(-3),
+            int("12"),
+            int("ff", 16),
+            float("1.5"),
+            complex(1, 2),
+        ],
     )
 
 
 async def displays() -> Any:
     a, d = [1, 2], {"x": 1}
     return (
-        [*a, 3], (*a, 3), sorted({*a, 3}), {**d, "y": 2}, [], (), {}, set(), a[0], a[::-1], a[0:1], "abc"[1:], ...,
-        b"bytes", None, True, 1_000, 1.5e3, 2j,
+        [*a, 3],
+        (*a, 3),
+        sorted({*a, 3}),
+        {**d, "y": 2},
+        [],
+        (),
+        {},
+        set(),
+        a[0],
+        a[::-1],
+        a[0:1],
+        "abc"[1:],
+        ...,
+        b"bytes",
+        None,
+        True,
+        1_000,
+        1.5e3,
+        2j,
     )
 
 
@@ -258,7 +309,9 @@ async def patterns() -> Any:
             case _:
                 return "else"
 
-    return [kind(x) for x in (None, [1, 2, 3], {"k": 1, "l": 2}, Point(0, 5), Point(3, 4), Colour.RED, "t", "", (1.5, 2), 9)]
+    return [
+        kind(x) for x in (None, [1, 2, 3], {"k": 1, "l": 2}, Point(0, 5), Point(3, 4), Colour.RED, "t", "", (1.5, 2), 9)
+    ]
 
 
 async def exceptions() -> Any:
@@ -365,7 +418,14 @@ async def generators() -> Any:
     rest = list(made)
     endless = itertools.count(3)
     some = [next(endless), next(endless)]
-    return first, second, rest, some, list(itertools.islice(itertools.cycle("ab"), 5)), list(zip(range(3), itertools.repeat(1)))
+    return (
+        first,
+        second,
+        rest,
+        some,
+        list(itertools.islice(itertools.cycle("ab"), 5)),
+        list(zip(range(3), itertools.repeat(1))),
+    )
 
 
 async def classes() -> Any:
@@ -413,7 +473,13 @@ async def imports() -> Any:
     import math as m
     from itertools import chain
 
-    return m.floor(2.5), list(chain([1], [2])), isinstance([], collections.abc.Sequence), math.comb(5, 2), math.factorial(5)
+    return (
+        m.floor(2.5),
+        list(chain([1], [2])),
+        isinstance([], collections.abc.Sequence),
+        math.comb(5, 2),
+        math.factorial(5),
+    )
 
 
 async def library() -> Any:

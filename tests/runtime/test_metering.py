@@ -61,7 +61,13 @@ def test_the_corpus_has_every_statement_and_expression() -> None:
         if isinstance(kind, type) and issubclass(kind, below) and kind not in below and kind.__module__ != "ast"
     }
     # Refused in metered code; and of no use in this language.
-    assert {kind.__name__ for kind in every - used} <= {"Global", "MatMult", "TypeAlias", "Interpolation", "TemplateStr"}
+    assert {kind.__name__ for kind in every - used} <= {
+        "Global",
+        "MatMult",
+        "TypeAlias",
+        "Interpolation",
+        "TemplateStr",
+    }
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
