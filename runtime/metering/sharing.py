@@ -34,7 +34,17 @@ def share(thing: Any, is_users: Callable[[str], bool]) -> None:
     Raises:
         ProgramError: one of them cannot be metered.
     """
-    waiting = [thing]
+    begun = len(_kept)
+    try:
+        _share_all([thing], is_users)
+    except ProgramError:
+        # What is half done is refused again.
+        for one in _kept[begun:]:
+            _done.discard(id(one))
+        raise
+
+
+def _share_all(waiting: list[Any], is_users: Callable[[str], bool]) -> None:
     while waiting:
         one = waiting.pop()
         if isinstance(one, FunctionType):
@@ -120,11 +130,12 @@ def _object(thing: Any, is_users: Callable[[str], bool]) -> list[Any]:
         return [one for one in thing if _reachable(one) or is_users(type(one).__module__)]
     if isinstance(thing, dict):
         return [one for one in thing.values() if _reachable(one) or is_users(type(one).__module__)]
+    inside = list(getattr(thing, "__dict__", {}).values())
     if not is_users(type(thing).__module__):
-        return []
+        return [one for one in inside if isinstance(one, FunctionType)]
     _done.add(id(thing))
     _kept.append(thing)
-    return [type(thing), *getattr(thing, "__dict__", {}).values()]
+    return [type(thing), *inside]
 
 
 _FLAT: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, range})

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: How many calls deep metered code may be, counted from where its step begins.
 DEPTH_MAX: Final = 1000
+#: What a coroutine's resumption itself adds.
+_RESUMED: Final = 1 if sys.version_info < (3, 12) else 0
 #: How deep the building of a metered variant may go, which happens at any depth.
 _BUILD_DEPTH: Final = 20_000
 
@@ -147,7 +149,7 @@ def _measure() -> None:
         sys.setrecursionlimit(limit)
         depth = frames
     # It was measured one call deeper than `enter` is.
-    _state.frames, _state.top = frames, depth + DEPTH_MAX
+    _state.frames, _state.top = frames, depth + DEPTH_MAX - _RESUMED
 
 
 @contextmanager

@@ -83,6 +83,9 @@ _MACHINE: Final = frozenset({"actors.meter", "actors.memory"})
 _CACHE: Final = (
     "its hits depend on what ran before, on this machine; keep results in self.heap, or in a dict that is made in run"
 )
+_DISPATCH: Final = (
+    "its table is filled while modules are imported, and caches; use `match`, or a dict of functions by type"
+)
 
 
 class World:
@@ -186,8 +189,9 @@ class World:
         if self._users_class(kind):
             sharing.share(thing, self._is_users)
             return thing
-        if isinstance(thing, (dict, list, set, tuple)) and kind.__module__ in ("collections", "builtins"):
-            sharing.share(thing, self._is_users)
+        if isinstance(thing, functools.singledispatchmethod):
+            return Refused("functools.singledispatchmethod", _DISPATCH)
+        sharing.share(thing, self._is_users)
         return self._trusted(thing, module)
 
     def _container(self, thing: Any) -> Any:
@@ -243,6 +247,8 @@ class World:
         return None if things is None else tuple([self.value(one) for one in things])
 
     def _trusted_function(self, function: FunctionType, module: str) -> Any:
+        if module == "functools" and hasattr(function, "dispatch"):
+            return Refused(f"{function.__module__}.{function.__qualname__}, a functools.singledispatch", _DISPATCH)
         stands = self._trusted(function, module)
         if stands is not function or function.__closure__ is None:
             return stands
