@@ -5,7 +5,8 @@ objects of both go by pairs. A function finds its own by its plain code: two cod
 same, places in the source included, so that a file which has changed since is noticed. (Code that a tool has rewritten
 when it was imported, as pytest does with assertions, is found by its name and first line.)
 
-A worker that has no such file gets the text from whoever sends the program: `sources_of`, `adopt_sources`.
+A worker that has no such file gets the text from whoever sends the program: `sources_of`, `adopt_sources`. (Code that
+has lost the name of its file on the way, as it does with some versions of cloudpickle, is looked for in all of these.)
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def _parameters(code: CodeType) -> tuple[Any, ...]:
 
 def _pairs(plain: CodeType, made: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
     ones, others = _below(plain), _below(made)
-    assert [one.co_name for one in ones] == [one.co_name for one in others], plain
+    if [one.co_name for one in ones] != [one.co_name for one in others]:
+        # The compiler dropped one in dead code: what is below has no pair, and is refused if it is called for.
+        return
     for one, other in zip(ones, others, strict=True):
         yield one, other
         yield from _pairs(one, other)
@@ -87,13 +90,24 @@ def metered_code(function: FunctionType) -> CodeType:
     code = function.__code__
     if code in _made:
         return code
-    name = code.co_filename
-    file = _files.get(name)
-    if file is not None:
-        found = file.find(code)
+    for name in (code.co_filename, *_adopted):
+        file = _files.get(name)
+        found = None if file is None else file.find(code)
         if found is not None:
             return found
-    text = _text(function)
+    # Not seen yet, or made anew since.
+    text = _text(code.co_filename, function.__globals__)
+    for name, made_from in _adopted.items() if text is None else ((code.co_filename, text),):
+        found = _file(function, name, made_from).find(code)
+        if found is not None:
+            return found
+    if text is None and not _adopted:
+        raise _unfound(function, f"there is no source at {code.co_filename}; define it in a file")
+    raise _unfound(function, f"{code.co_filename} is not what it was made from; start again with the file as it is now")
+
+
+def _file(function: FunctionType, name: str, text: str) -> _File:
+    file = _files.get(name)
     if file is None or file.text != text:
         try:
             file = _files[name] = _File(name, text)
@@ -101,20 +115,14 @@ def metered_code(function: FunctionType) -> CodeType:
             raise _unfound(function, f"{name} is no Python any more ({error})") from None
         except RecursionError:
             raise _unfound(function, f"{name} is nested too deep") from None
-        found = file.find(code)
-        if found is not None:
-            return found
-    raise _unfound(function, f"{name} is not what it was made from; start again with the file as it is now")
+    return file
 
 
-def _text(function: FunctionType) -> str:
-    name = function.__code__.co_filename
+def _text(name: str, around: dict[str, Any]) -> str | None:
+    """Return the text of a file as it was sent here, or else as it is."""
     if name in _adopted:
         return _adopted[name]
-    lines = linecache.getlines(name, function.__globals__)
-    if not lines:
-        raise _unfound(function, f"there is no source at {name}; define it in a file")
-    return "".join(lines)
+    return "".join(linecache.getlines(name, around)) or None
 
 
 def _unfound(function: FunctionType, why: str) -> ProgramError:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: How many calls deep metered code may be, counted from where its step begins.
 DEPTH_MAX: Final = 1000
 #: What a coroutine's resumption itself adds.
-_RESUMED: Final = 1 if sys.version_info < (3, 12) else 0
+_RESUMED: Final = 1
 #: How deep the building of a metered variant may go, which happens at any depth.
 _BUILD_DEPTH: Final = 20_000
 

@@ -5,9 +5,13 @@ They are run by `test_metering_gas.py` on every interpreter, and by `tests/bench
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actors import Process
+from actors.memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 def fib(n: int) -> int:
@@ -148,10 +152,18 @@ PROGRAMS: dict[str, tuple[type[Process], int]] = {
 }
 
 
+def program_of(function: Callable[[], Awaitable[Any]]) -> type[Process]:
+    """Return a program that keeps what a function gives, as text."""
+
+    class Snippet(Process):
+        async def run(self) -> None:
+            self.heap["result"] = repr(await function())
+
+    return Snippet
+
+
 def prepared(program: type[Process], n: Any) -> Any:
     """Return the coroutine of a program whose heap has `n`, and the heap."""
-    from actors.memory import Memory
-
     instance = program()
     instance.bind(Memory(), ())
     instance.heap["n"] = n

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import metered_syntax
 import pytest
-from metered_programs import PROGRAMS
+from metered_programs import PROGRAMS, program_of
 from metered_run import plain, run
 
-from actors import Process
 from runtime.metering import metered, original
 from runtime.programs import identity
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-
-def program_of(function: Callable[[], Awaitable[Any]]) -> type[Process]:
-    class Snippet(Process):
-        async def run(self) -> None:
-            self.heap["result"] = repr(await function())
-
-    return Snippet
-
 
 NAMES = [function.__name__ for function in metered_syntax.ALL]
 
