@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from actors import codec
 
@@ -20,6 +20,19 @@ class Money:
 
     def split(self, parts: int) -> list[Money]:
         return [Money(each(self.amount, parts)) for _ in range(parts)]
+
+
+@codec(name="metering.Slow")
+@dataclasses.dataclass(frozen=True)
+class Slow:
+    """Whose objects take long to make."""
+
+    n: int
+    TURNS: ClassVar[int] = 10_000
+
+    def __post_init__(self) -> None:
+        for _ in range(self.TURNS):
+            pass
 
 
 def each(amount: int, parts: int) -> int:

@@ -162,6 +162,21 @@ def test_what_a_program_shares_is_not_metered_outside_of_steps() -> None:
     assert Money(1) + Money(2) == Money(3)
 
 
+def test_what_a_codec_does_is_nobodys_gas() -> None:
+    class Reads(Process):
+        async def run(self) -> None:
+            self.heap["n"] = self.heap["slow"].n
+
+    class Makes(Process):
+        async def run(self) -> None:
+            self.heap["n"] = metered_values.Slow(3).n
+
+    assert run(Makes).used > metered_values.Slow.TURNS
+    ended = run(Reads, heap={"slow": metered_values.Slow(3)})
+    assert ended.heap["n"] == 3
+    assert ended.used < 5
+
+
 def test_a_program_that_another_one_names_is_mapped_back() -> None:
     found: list[Any] = []
 
