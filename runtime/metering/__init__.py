@@ -18,7 +18,7 @@ from __future__ import annotations
 from runtime.metering import names as _names
 from runtime.metering.costs import COSTS_VERSION
 from runtime.metering.sources import adopt_sources
-from runtime.metering.step import DEPTH_MAX, building, closing, enter, leave, replaying
+from runtime.metering.step import DEPTH_MAX, building, closing, enter, leave, replaying, several_threads
 from runtime.metering.variants import metered, original, sources_of
 
 assert _names
@@ -34,5 +34,6 @@ __all__ = [
     "metered",
     "original",
     "replaying",
+    "several_threads",
     "sources_of",
 ]

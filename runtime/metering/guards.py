@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from actors.errors import ProgramError
 from runtime.metering import rules
 from runtime.metering.rules import CLOSED
+from runtime.metering.sorting import sort_all, sort_in_place
 from runtime.metering.step import charge, copied, counted, exhaust, shared
 
 if TYPE_CHECKING:
@@ -219,6 +220,8 @@ def formatted(value: Any, conversion: int, spec: str) -> str:
 
 def consume(function: Callable[..., Any], items: Any, /, **more: Any) -> Any:
     """A call of a builtin that goes through its argument."""
+    if function is sorted:
+        return sort_all(items, **more)
     _went_through(function, items)
     return function(items, **more)
 
@@ -228,16 +231,12 @@ def _went_through(function: Callable[..., Any], items: Any) -> None:
     if kind in _SIZED:
         size = len(items)
         if size >= PER_ITEMS:
-            charge(_sum_size(items, size) if function is sum and kind in _NESTED else _went(function, size))
+            charge(_sum_size(items, size) if function is sum and kind in _NESTED else size // PER_ITEMS)
     elif kind is int and items > PER_BYTES:
         charge(items // PER_BYTES)
 
 
 _NESTED: Final = frozenset({list, tuple})
-
-
-def _went(function: Callable[..., Any], size: int) -> int:
-    return size // PER_ITEMS * size.bit_length() if function is sorted else size // PER_ITEMS
 
 
 def _sum_size(items: Any, size: int) -> int:
@@ -283,6 +282,10 @@ def method(bound: Callable[..., Any], /, *arguments: Any, **more: Any) -> Any:
     if type(bound) in _BUILTIN_METHODS:
         check = _CHECKS.get(bound.__name__)
         owner = getattr(bound, "__self__", None)
+        if bound.__name__ == "sort" and isinstance(owner, list):
+            return sort_in_place(owner, *arguments, **more)
+        if bound is list.sort and arguments:
+            return sort_in_place(*arguments, **more)
         if owner is None or isinstance(owner, type):
             if bound.__name__ == "fromkeys":
                 _go_through(owner, arguments)
@@ -317,11 +320,6 @@ def bound(method_: Any) -> Any:
 def _go_through(owner: Any, arguments: tuple[Any, ...]) -> None:
     if arguments and type(arguments[0]) in _SIZED and len(arguments[0]) >= PER_ITEMS:
         charge(len(arguments[0]) // PER_ITEMS)
-
-
-def _sort(owner: Any, arguments: tuple[Any, ...]) -> None:
-    if type(owner) is list and len(owner) >= PER_ITEMS:
-        charge(len(owner) // PER_ITEMS * len(owner).bit_length())
 
 
 def _width(owner: Any, arguments: tuple[Any, ...]) -> None:
@@ -414,7 +412,6 @@ _CHECKS: Final[dict[str, Callable[[Any, tuple[Any, ...]], None]]] = {
     "__iadd__": _go_through,
     "join": _join,
     "replace": _replace,
-    "sort": _sort,
     "translate": _translate,
     "__round__": _rounded,
 }

@@ -12,6 +12,7 @@ Lockstep, pyrsistent, and those that a program names in `allowed_modules`. Every
 from __future__ import annotations
 
 import functools
+import importlib
 import itertools
 import math
 import operator
@@ -24,6 +25,7 @@ from actors.errors import ProgramError
 from runtime.metering import guards
 from runtime.metering.guards import PER_BYTES, PER_ITEMS, method, named_attribute, power, shift, times
 from runtime.metering.rules import METHODS
+from runtime.metering.sorting import largest, smallest
 from runtime.metering.step import charge, counted
 
 if TYPE_CHECKING:
@@ -241,11 +243,12 @@ _SUBSTITUTES: Final[dict[str, dict[str, Any]]] = {
         "attrgetter": _attrgetter,
     },
     "random": {"Random": _Random},
+    "heapq": {"nsmallest": smallest, "nlargest": largest},
 }
 
 #: The same by the identity of what they stand for, for names that a module has imported.
 _by_identity: Final[dict[int, Any]] = {
-    id(getattr(sys.modules[module], name)): thing
+    id(getattr(importlib.import_module(module), name)): thing
     for module, names in _SUBSTITUTES.items()
     for name, thing in names.items()
 }

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 from actors.errors import ProgramError
 from runtime.metering.guards import PER_BYTES, bound, named_attribute, refuse
 from runtime.metering.rules import BLOATING
+from runtime.metering.sorting import sort_all
 from runtime.metering.step import charge, copied
 
 #: Not for metered code, and what to do instead.
@@ -120,6 +121,7 @@ def _curated() -> dict[str, Any]:
         "hash": _hash,
         "print": _print,
         "setattr": _setattr,
+        "sorted": sort_all,
         "vars": _vars,
     }
 

@@ -13,7 +13,8 @@ meter. It is caught up on behind the step. And the stack that a step has is coun
 as deep on a worker as on the event loop.
 
 One lock is held during a step, since these places are the process's: steps in several threads take turns. (So they would
-anyway: this is Python code under one interpreter lock.)
+anyway: this is Python code under one interpreter lock.) Where activations run in several threads of one process, shared
+code that another thread calls meanwhile must not tick on this meter: `several_threads` makes its ticks ask whose they are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import sys
 from contextlib import contextmanager
 from itertools import repeat
 from operator import itemgetter
-from threading import RLock
+from threading import RLock, current_thread, get_ident, main_thread
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actors import values
@@ -55,6 +56,22 @@ class _Dry:
         raise Exhausted
 
 
+class _Own:
+    """Ticks for one thread; endless for the others."""
+
+    __slots__ = ("thread", "ticks")
+
+    def __init__(self, ticks: Iterator[bool], thread: int) -> None:
+        self.ticks = ticks
+        self.thread = thread
+
+    def __iter__(self) -> _Own:
+        return self
+
+    def __next__(self) -> bool:
+        return next(self.ticks) if get_ident() == self.thread else True
+
+
 DRY: Final[Iterator[bool]] = _Dry()
 ENDLESS: Final[Iterator[bool]] = repeat(True)
 
@@ -82,7 +99,7 @@ _isenabled, _disable, _enable = gc.isenabled, gc.disable, gc.enable
 class _State:
     """What a step begins with and is to leave behind."""
 
-    __slots__ = ("collects", "frames", "limit", "meter", "steps", "top")
+    __slots__ = ("collects", "frames", "limit", "meter", "steps", "thread", "top")
 
     def __init__(self) -> None:
         self.meter: Meter | None = None
@@ -93,6 +110,8 @@ class _State:
         self.frames = 0
         self.top = 0
         self.steps = 0
+        #: The thread that is in a step, where there may be others; 0 where there are none, None outside of steps.
+        self.thread: int | None = 0
 
 
 _state: Final = _State()
@@ -113,7 +132,12 @@ def enter(meter: Meter) -> None:
     _setrecursionlimit(state.top)
     state.collects = _isenabled()
     _disable()
-    copied[TICKS] = shared[TICKS] = _now[0] = meter.ticks
+    ticks = meter.ticks
+    copied[TICKS] = ticks
+    if state.thread != 0:
+        state.thread = get_ident()
+        ticks = _Own(ticks, state.thread)
+    shared[TICKS] = _now[0] = ticks
 
 
 def leave() -> None:
@@ -132,8 +156,23 @@ def leave() -> None:
     _release()
 
 
+def several_threads() -> None:
+    """Say that activations run in several threads of this process, from now on."""
+    with _lock:
+        if _state.thread == 0:
+            _state.thread = None
+
+
+def _elsewhere() -> bool:
+    """Tell whether this is not the thread that is in a step."""
+    thread = _state.thread
+    return thread != 0 and thread != get_ident()
+
+
 def _measure() -> None:
     """Measure how deep the stack is where `enter` was called."""
+    if current_thread() is not main_thread():
+        several_threads()
     frames = 0
     frame = sys._getframe(1)
     while frame.f_back is not None:
@@ -192,7 +231,7 @@ def aside(function: Callable[[Any], Any], thing: Any) -> Any:
     """Call a function of the user's that is not the program's doing: in a step, its ticks are nobody's."""
     state = _state
     meter = state.meter
-    if meter is None:
+    if meter is None or _elsewhere():
         return function(thing)
     before = copied[TICKS], shared[TICKS], _now[0]
     copied[TICKS] = shared[TICKS] = _now[0] = ENDLESS
@@ -214,14 +253,14 @@ def charge(gas: int) -> None:
         Exhausted: there is not that much.
     """
     meter = _state.meter
-    if meter is not None:
+    if meter is not None and not _elsewhere():
         meter.charge(gas)
 
 
 def exhaust() -> NoReturn:
     """Use up the meter of the step under way."""
     meter = _state.meter
-    if meter is not None:
+    if meter is not None and not _elsewhere():
         meter.owed = meter.filled + 1
         copied[TICKS] = shared[TICKS] = _now[0] = DRY
     raise Exhausted

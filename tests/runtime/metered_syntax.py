@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import enum
 import functools
+import heapq
 import itertools
 import math
 import operator
@@ -534,7 +535,33 @@ async def awaiting() -> Any:
     return found
 
 
+async def sorting() -> Any:
+    class Word:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def __lt__(self, other: Word) -> bool:
+            return len(self.text) < len(other.text)
+
+    words = [Word("w" * (i * 7919 % 23) + str(i)) for i in range(70)]
+    by_word = [(Word(str(i * 31 % 7)), i) for i in range(3)]
+    kept = list(words)
+    kept.sort(reverse=True)
+    numbers = [(i * 37 % 11, -i) for i in range(40)]
+    in_place = list(numbers)
+    in_place.sort(key=lambda pair: pair[1] % 5, reverse=True)
+    return (
+        [word.text for word in sorted(words)],
+        [word.text for word in kept],
+        [word.text for word in sorted(words, key=lambda word: word)],
+        [word.text for word in sorted(words, key=lambda word: word.text[::-1], reverse=True)],
+        sorted(numbers), sorted(numbers, key=lambda pair: pair[0]), in_place, sorted("hello"), sorted({3: 1, 1: 2}),
+        [word.text for word in heapq.nsmallest(3, words)], [word.text for word in heapq.nlargest(3, words)],
+        heapq.nsmallest(2, numbers, key=lambda pair: -pair[0]), len(by_word), list.sort(kept), kept[0].text,
+    )  # fmt: skip
+
+
 ALL = [
     assignments, operators, displays, comprehensions, branches, patterns, exceptions, contexts, functions, generators, classes,
-    imports, library, awaiting,
+    imports, library, awaiting, sorting,
 ]  # fmt: skip

@@ -43,6 +43,7 @@ GOLDEN: dict[str, int] = {
     "imports": 5,
     "library": 24,
     "awaiting": 28,
+    "sorting": 3158,
 }
 
 

@@ -36,6 +36,7 @@ from runtime.metering import (
     metered,
     original,
     replaying,
+    several_threads,
     sources_of,
     step,
 )
@@ -422,6 +423,32 @@ def test_steps_in_several_threads_take_turns() -> None:
         thread.join()
     assert len(found) == 60
     assert {more for _, more in found} == {0}
+
+
+def test_shared_code_that_another_thread_calls_ticks_on_no_meter_of_this_one() -> None:
+    several_threads()
+    stop = threading.Event()
+
+    class Adds(Process):
+        async def run(self) -> None:
+            money = Money(0)
+            for _ in range(2000):
+                money += Money(1)
+            self.heap["amount"] = money.amount
+
+    def meanwhile() -> None:
+        while not stop.is_set():
+            Money(100).split(7)
+
+    alone = run(Adds).used
+    thread = threading.Thread(target=meanwhile)
+    thread.start()
+    try:
+        found = {run(Adds).used for _ in range(20)}
+    finally:
+        stop.set()
+        thread.join()
+    assert found == {alone}
 
 
 def test_garbage_is_not_collected_in_a_step_and_is_behind_it() -> None:
