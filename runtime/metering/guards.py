@@ -125,20 +125,16 @@ def shift(number: Any, by: Any) -> Any:
     return number << by
 
 
-def times(one: Any, other: Any) -> Any:
+def times(one: Any, other: Any, /) -> Any:
     """`one * other`, charged where it makes a sequence or a long number."""
-    kind = type(one)
-    if kind is float:
-        return one * other
-    if kind is int:
-        if type(other) is int:
-            # A short number makes a long one no more than a little longer.
-            if not -_SHORT < one < _SHORT:
-                _long(one.bit_length(), other.bit_length())
-        elif type(other) in _SEQUENCES:
+    if type(one) is int and type(other) is int:
+        # A short number makes a long one no more than a little longer. (Written out: this is what takes the time.)
+        if not -1073741823 < one < 1073741823:
+            _long(one.bit_length(), other.bit_length())
+    elif type(other) in _SEQUENCES:
+        if type(one) is int:
             _repeat(other, one)
-        return one * other
-    if kind in _SEQUENCES and type(other) is int:
+    elif type(one) in _SEQUENCES and type(other) is int:
         _repeat(one, other)
     return one * other
 

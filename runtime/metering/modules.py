@@ -98,7 +98,9 @@ class Refused:
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise ProgramError(f"metered code uses {self._what}: {self._mend}")
 
-    __call__ = __getitem__ = __iter__ = __len__ = __enter__ = __aenter__ = __instancecheck__ = __mro_entries__ = _refuse
+    __call__ = __getitem__ = __iter__ = __next__ = __len__ = __enter__ = __aenter__ = __instancecheck__ = (
+        __mro_entries__
+    ) = _refuse
     __lt__ = __add__ = __sub__ = __contains__ = _refuse
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -126,10 +126,11 @@ def _class(cls: type, is_users: Callable[[str], bool]) -> list[Any]:
 def _object(thing: Any, is_users: Callable[[str], bool]) -> list[Any]:
     if type(thing) in _FLAT or id(thing) in _done:
         return []
-    if isinstance(thing, (list, tuple, set, frozenset)):
-        return [one for one in thing if _reachable(one) or is_users(type(one).__module__)]
-    if isinstance(thing, dict):
-        return [one for one in thing.values() if _reachable(one) or is_users(type(one).__module__)]
+    if isinstance(thing, (list, tuple, set, frozenset, dict)):
+        _done.add(id(thing))
+        _kept.append(thing)
+        held = [*thing.values(), getattr(thing, "default_factory", None)] if isinstance(thing, dict) else list(thing)
+        return [one for one in held if type(one) not in _FLAT]
     inside = list(getattr(thing, "__dict__", {}).values())
     if not is_users(type(thing).__module__):
         return [one for one in inside if isinstance(one, FunctionType)]

@@ -26,11 +26,15 @@ from abc import ABCMeta
 from collections import deque
 from functools import partial
 from types import (
+    AsyncGeneratorType,
     BuiltinFunctionType,
     CellType,
     CodeType,
+    CoroutineType,
     FunctionType,
+    GeneratorType,
     GetSetDescriptorType,
+    MappingProxyType,
     MemberDescriptorType,
     MethodType,
     ModuleType,
@@ -189,6 +193,11 @@ class World:
         if self._users_class(kind):
             sharing.share(thing, self._is_users)
             return thing
+        if isinstance(thing, _RUNNING) or kind.__module__ == "itertools":
+            return Refused(
+                f"the {kind.__name__} {getattr(thing, '__name__', '')}".rstrip(),
+                "it was made outside of the process, and is used up by whoever comes first; make it in run",
+            )
         if isinstance(thing, functools.singledispatchmethod):
             return Refused("functools.singledispatchmethod", _DISPATCH)
         sharing.share(thing, self._is_users)
@@ -488,6 +497,24 @@ def _named(code: CodeType) -> tuple[list[str], list[tuple[str, int, tuple[str, .
 _NAMING: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF"})
 
 
+#: Code that has begun, or goes through something.
+_RUNNING: Final[tuple[type, ...]] = (
+    GeneratorType,
+    CoroutineType,
+    AsyncGeneratorType,
+    map,
+    filter,
+    zip,
+    enumerate,
+    reversed,
+    type(iter([])),
+    type(iter({})),
+    type(iter(())),
+    type(iter(range(0))),
+    type(iter(int, 1)),
+)
+
+
 def _place(thing: Any) -> str:
     code = getattr(thing, "__code__", None)
     return "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
@@ -526,6 +553,7 @@ def _copy_property(world: World, thing: property) -> Any:
 
 _COPIERS: Final[dict[type, Callable[[World, Any], Any]]] = {
     functools.partial: _copy_partial,
+    MappingProxyType: lambda world, thing: MappingProxyType(world.value(dict(thing))),
     property: _copy_property,
     MethodType: lambda world, thing: MethodType(world.value(thing.__func__), world.value(thing.__self__)),
     staticmethod: lambda world, thing: staticmethod(world.value(thing.__func__)),

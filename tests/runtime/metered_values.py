@@ -51,6 +51,8 @@ def forever() -> Any:
 
 
 class Spinning:
+    deep: ClassVar[dict[str, Any]] = {"a": [forever]}
+
     def spin(self) -> Any:
         return forever()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,12 @@ def spinner(kind: str) -> type[Process]:
                     from metered_values import forever
 
                     forever()
+                case "proxy":
+                    PROXY["forever"]()
+                case "default":
+                    DEFAULTS[1]
+                case "attribute":
+                    Spinning.deep["a"][0]()
                 case "getattr":
                     getattr(metered_values, "for" + "ever")()
 
@@ -129,6 +137,8 @@ def spinner(kind: str) -> type[Process]:
     return Spins
 
 
+PROXY = types.MappingProxyType(BY_NAME)
+DEFAULTS = collections.defaultdict(metered_values.forever)
 PARTIAL = partial(metered_values.forever)
 BOUND = Spinning().spin
 
@@ -139,7 +149,21 @@ def held() -> Any:
     yield
 
 
-KINDS = ["module", "table", "object", "held", "partial", "bound", "nested", "decorated", "import", "getattr"]
+KINDS = [
+    "module",
+    "table",
+    "object",
+    "held",
+    "partial",
+    "bound",
+    "nested",
+    "decorated",
+    "import",
+    "getattr",
+    "proxy",
+    "default",
+    "attribute",
+]
 
 
 # --- copies and what is shared ---
@@ -236,6 +260,10 @@ def dispatched(thing: Any) -> Any:
     return metered_values.forever()
 
 
+GENERATOR = (metered_values.forever() for _ in range(3))
+COUNTER = itertools.count()
+
+
 class Finalised:
     def __del__(self) -> None:
         pass
@@ -255,6 +283,8 @@ def test_a_refusal_names_the_thing_and_the_mend() -> None:
     for _ in range(2):
         assert "Finalised is reached by metered code and has a __del__" in refused(lambda: Finalised())
     assert "singledispatch" in refused(lambda: dispatched(1))
+    assert "make it in run" in refused(lambda: next(GENERATOR))
+    assert "make it in run" in refused(lambda: next(COUNTER))
     assert "logging" in refused(lambda: logging.getLogger())
     assert "os" in refused(lambda: os.getcwd())
     with pytest.raises(ProgramError, match=r"FinalisedProgram has a __del__.*test_metering_worlds.py:\d+"):
@@ -491,8 +521,17 @@ from actors import Process
 
 times = []
 
+class Item:
+    def __init__(self, n):
+        self.n = n
+
+    def double(self):
+        for _ in range(3):
+            self.n += 0
+        return self.n * 2
+
 def helper(n):
-    return [x for x in range(n)]
+    return [Item(x).double() for x in range(n)]
 
 class Main(Process):
     async def run(self):
