@@ -18,7 +18,7 @@ from __future__ import annotations
 from runtime.metering import names as _names
 from runtime.metering.costs import COSTS_VERSION
 from runtime.metering.sources import adopt_sources
-from runtime.metering.step import DEPTH_MAX, building, closing, enter, leave, replaying, several_threads
+from runtime.metering.step import DEPTH_MAX, building, closing, enter, leave, replaying, several_threads, use_up
 from runtime.metering.variants import metered, original, sources_of
 
 assert _names
@@ -36,4 +36,5 @@ __all__ = [
     "replaying",
     "several_threads",
     "sources_of",
+    "use_up",
 ]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.errors import ProgramError
 from runtime.metering.instrument import instrument
+from runtime.metering.reach import codes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,15 +52,23 @@ class _File:
             self._named.setdefault((one.co_qualname, one.co_firstlineno), []).append((one, other))
 
     def find(self, code: CodeType) -> CodeType | None:
-        found = self.pairs.get(code)
-        if found is not None:
-            return found
+        """Return what code of this file becomes, where it is exactly what the text says, or has ticks in it already."""
+        return code if code in _made else self.pairs.get(code)
+
+    def find_rewritten(self, code: CodeType) -> CodeType | None:
+        """Return what code becomes that a tool has rewritten, by its name and first line."""
+        if not any(name.startswith(_TOOLS) for one in codes_of(code) for name in one.co_names):
+            return None
         likely = [
             other
             for one, other in self._named.get((code.co_qualname, code.co_firstlineno), ())
             if _parameters(one) == _parameters(code) and set(one.co_names) <= set(code.co_names)
         ]
         return likely[0] if len(likely) == 1 else None
+
+
+#: How names begin that no source can spell.
+_TOOLS: Final = ("@", "<")
 
 
 def _parameters(code: CodeType) -> tuple[Any, ...]:
@@ -90,20 +99,25 @@ def metered_code(function: FunctionType) -> CodeType:
     code = function.__code__
     if code in _made:
         return code
-    for name in (code.co_filename, *_adopted):
-        file = _files.get(name)
-        found = None if file is None else file.find(code)
+    here = code.co_filename
+    if here in _files:
+        # As it was when it was first asked for.
+        found = _files[here].find(code)
         if found is not None:
             return found
-    # Not seen yet, or made anew since.
-    text = _text(code.co_filename, function.__globals__)
-    for name, made_from in _adopted.items() if text is None else ((code.co_filename, text),):
-        found = _file(function, name, made_from).find(code)
+    text = _text(here, function.__globals__)
+    if text is not None:
+        file = _file(function, here, text)
+        found = file.find(code) or file.find_rewritten(code)
+        if found is not None:
+            return found
+    for name, sent in _adopted.items():
+        found = _file(function, name, sent).find(code)
         if found is not None:
             return found
     if text is None and not _adopted:
-        raise _unfound(function, f"there is no source at {code.co_filename}; define it in a file")
-    raise _unfound(function, f"{code.co_filename} is not what it was made from; start again with the file as it is now")
+        raise _unfound(function, f"there is no source at {here}; define it in a file")
+    raise _unfound(function, f"{here} is not what it was made from; start again with the file as it is now")
 
 
 def _file(function: FunctionType, name: str, text: str) -> _File:

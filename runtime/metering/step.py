@@ -257,11 +257,16 @@ def charge(gas: int) -> None:
         meter.charge(gas)
 
 
+def use_up(meter: Meter) -> None:
+    """Take all gas out of a meter, as when a stack was too deep: how deep it can be differs between Python versions."""
+    meter.owed = meter.filled + 1
+
+
 def exhaust() -> NoReturn:
     """Use up the meter of the step under way."""
     meter = _state.meter
     if meter is not None and not _elsewhere():
-        meter.owed = meter.filled + 1
+        use_up(meter)
         copied[TICKS] = shared[TICKS] = _now[0] = DRY
     raise Exhausted
 

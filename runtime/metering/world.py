@@ -17,12 +17,7 @@ of its own, so that what holds in it never depends on who named it first.
 
 from __future__ import annotations
 
-import dis
 import functools
-import importlib
-import importlib.util
-import sys
-from abc import ABCMeta
 from collections import deque
 from functools import partial
 from types import (
@@ -44,10 +39,11 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.errors import ProgramError
 from actors.process import Process
 from runtime.metering import sharing
+from runtime.metering.classes import new_class
+from runtime.metering.imports import Modules
 from runtime.metering.modules import (
     DETERMINISTIC,
     Refused,
-    facade,
     hidden,
     is_ours,
     is_standard,
@@ -55,11 +51,12 @@ from runtime.metering.modules import (
     root_of,
     substitute,
 )
+from runtime.metering.reach import named, touch
 from runtime.metering.sources import is_generated, metered_code
-from runtime.metering.step import building, copied
+from runtime.metering.step import copied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 #: Under which name a world stands in its globals; no source can spell it.
 WORLD: Final = "<world>"
@@ -81,9 +78,6 @@ _OF_THE_CLASS: Final = frozenset(
 _KEPT_NAMES: Final = ("__name__", "__package__")
 #: Objects of these modules' types are as harmless as plain values.
 _HARMLESS: Final = frozenset({"builtins", "types", "typing", "typing_extensions"})
-#: Modules of Lockstep that are the machine's.
-_MACHINE: Final = frozenset({"actors.meter", "actors.memory"})
-
 _CACHE: Final = (
     "its hits depend on what ran before, on this machine; keep results in self.heap, or in a dict that is made in run"
 )
@@ -104,9 +98,7 @@ class World:
         #: By the identity of an original: the original, to keep it alive, and what stands for it.
         self._known: dict[int, tuple[Any, Any]] = {}
         self._globals: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
-        self._modules: dict[str, Any] = {}
-        #: Modules that functions import, by name, and why those that cannot be.
-        self._imported: dict[str, ModuleType | ImportError] = {}
+        self.modules = Modules(self.whole, self._is_allowed)
         #: What is left to be done. Cells and globals are filled last, for they may lead back to what is being made.
         self._left: deque[Callable[[], None]] = deque()
         #: Files that copied code is from.
@@ -150,7 +142,7 @@ class World:
         if isinstance(thing, type):
             return self._class(thing)
         if isinstance(thing, ModuleType):
-            return self._module(thing)
+            return self.modules.value(thing)
         if kind in _CONTAINERS:
             return self._container(thing)
         copier = _COPIERS.get(kind)
@@ -297,15 +289,15 @@ class World:
 
     def _reach(self, code: CodeType, real: dict[str, Any], around: dict[str, Any]) -> None:
         """Put into a world's globals what code names of the real ones, and import what it imports."""
-        names, imports = _named(code)
+        names, imports = named(code)
         for name in names:
             if name in real and name not in around:
                 around[name] = self.value(real[name])
-            if isinstance(around.get(name), ModuleType):
-                _touch(around[name], code)
+            if isinstance(around.get(name), ModuleType) and around[name] is not real.get(name):
+                touch(around[name], code)
         package = real.get("__package__") or ""
         for name, level, wanted in imports:
-            self._import_ahead(name, level, wanted, package)
+            self.modules.import_ahead(name, level, wanted, package)
 
     # --- classes ---
 
@@ -344,7 +336,7 @@ class World:
             )
         inside["__qualname__"] = cls.__qualname__
         inside["_original"] = cls
-        made = _new_class(cls, bases, inside)
+        made = new_class(cls, bases, inside)
         self._known[id(cls)] = (cls, made)
         for name, thing in own.items():
             if isinstance(thing, type):
@@ -353,76 +345,6 @@ class World:
 
     def _set(self, made: type, name: str, thing: Any) -> None:
         type.__setattr__(made, name, self.value(thing))
-
-    # --- modules ---
-
-    def _module(self, module: ModuleType) -> Any:
-        name = module.__name__
-        if name not in self._modules:
-            self._modules[name] = self._stand_for(module, name)
-        return self._modules[name]
-
-    def _stand_for(self, module: ModuleType, name: str) -> Any:
-        if self._is_allowed(name) or root_of(name) == "pyrsistent":
-            return module
-        if is_standard(name):
-            return facade(module) if name in DETERMINISTIC else refused_module(name)
-        if is_ours(name):
-            return facade(module) if root_of(name) == "actors" and name not in _MACHINE else refused_module(name)
-        if not (getattr(module, "__file__", None) or ".py").endswith(".py"):
-            return Refused(f"the module {name}", "there is no Python source to meter; name it in allowed_modules")
-        made = ModuleType(name, module.__doc__)
-
-        def __getattr__(wanted: str) -> Any:  # noqa: N807
-            if wanted.startswith("__") or not hasattr(module, wanted):
-                raise AttributeError(f"module {name!r} has no attribute {wanted!r}")
-            with building():
-                found = self.whole(getattr(module, wanted))
-            vars(made)[wanted] = found
-            return found
-
-        vars(made)["__getattr__"] = __getattr__
-        return made
-
-    def _import_ahead(self, name: str, level: int, wanted: Iterable[str], package: str) -> None:
-        whole = _absolute(name, level, package)
-        try:
-            module = self._imported[whole] = importlib.import_module(whole)
-        except ImportError as error:
-            self._imported[whole] = error
-            return
-        self._imported[root_of(whole)] = sys.modules[root_of(whole)]
-        stands = self._module(module)
-        for one in wanted:
-            if not hasattr(module, one) and hasattr(module, "__path__"):
-                try:
-                    importlib.import_module(f"{whole}.{one}")
-                except ImportError:
-                    continue
-            if isinstance(stands, ModuleType):
-                getattr(stands, one, None)
-
-    def imported(self, name: str, wanted: Any, level: int, package: str) -> Any:
-        """Return what an import statement gives.
-
-        Raises:
-            ProgramError: there is no such module for metered code.
-            ImportError: as outside.
-        """
-        whole = _absolute(name, level, package)
-        if whole not in self._imported and whole not in DETERMINISTIC:
-            raise ProgramError(f"metered code imports {whole}, which no import statement names: write one")
-        if whole not in self._imported:
-            self._import_ahead(whole, 0, (), "")
-        module = self._imported[whole]
-        if isinstance(module, ImportError):
-            raise ImportError(*module.args, name=module.name)
-        return self._module(module if wanted else self._top(whole))
-
-    def _top(self, whole: str) -> ModuleType:
-        top = self._imported[root_of(whole)]
-        assert isinstance(top, ModuleType)
-        return top
 
 
 _HEAP_TYPE: Final = 1 << 9
@@ -433,14 +355,10 @@ def _import(name: str, around: dict[str, Any] | None = None, _: object = None, w
     world = None if around is None else around.get(WORLD)
     if not isinstance(world, World) or around is None:
         raise ProgramError(f"metered code calls __import__({name!r}): write an import statement")
-    return world.imported(name, wanted, level, around.get("__package__") or "")
+    return world.modules.imported(name, wanted, level, around.get("__package__") or "")
 
 
 copied["__import__"] = _import
-
-
-def _absolute(name: str, level: int, package: str) -> str:
-    return importlib.util.resolve_name("." * level + name, package) if level else name
 
 
 def _same(one: CellType, other: CellType) -> bool:
@@ -458,43 +376,6 @@ _PARTS: Final = frozenset(
 
 def _is_deterministic(module: str) -> bool:
     return module in DETERMINISTIC or root_of(module.lstrip("_")) in DETERMINISTIC or module in _PARTS
-
-
-def _touch(module: ModuleType, code: CodeType) -> None:
-    """Look up all that code may want of a module, so that nothing is left to be made while it runs."""
-    for one in _codes(code):
-        for name in one.co_names:
-            if not name.startswith("<"):
-                getattr(module, name, None)
-
-
-def _codes(code: CodeType) -> list[CodeType]:
-    found = [code]
-    for one in code.co_consts:
-        if isinstance(one, CodeType):
-            found.extend(_codes(one))
-    return found
-
-
-@functools.lru_cache(maxsize=4096)
-def _named(code: CodeType) -> tuple[list[str], list[tuple[str, int, tuple[str, ...]]]]:
-    """Return the globals that code names, and what it imports: name, level, what of it."""
-    names: dict[str, None] = {}
-    imports = []
-    for one in _codes(code):
-        before: list[Any] = []
-        for instruction in dis.get_instructions(one):
-            if instruction.opname in _NAMING:
-                names[instruction.argval] = None
-            elif instruction.opname == "IMPORT_NAME":
-                level, wanted = before[-2], before[-1]
-                imports.append((instruction.argval, level or 0, wanted or ()))
-            if "CONST" in instruction.opname or "SMALL_INT" in instruction.opname:
-                before = [*before[-1:], instruction.argval]
-    return list(names), imports
-
-
-_NAMING: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF"})
 
 
 #: Code that has begun, or goes through something.
@@ -518,25 +399,6 @@ _RUNNING: Final[tuple[type, ...]] = (
 def _place(thing: Any) -> str:
     code = getattr(thing, "__code__", None)
     return "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
-
-
-class _Quiet:
-    """Stands in front of a class's bases while it is made, so that none of them hears of it a second time."""
-
-    def __init_subclass__(cls, **more: Any) -> None:
-        pass
-
-
-def _new_class(cls: type, bases: tuple[type, ...], inside: dict[str, Any]) -> type:
-    kind: Any = type(cls)
-    make = ABCMeta.__new__ if issubclass(kind, ABCMeta) else type.__new__
-    hears = getattr(bases[0], "__init_subclass__", None)
-    if getattr(hears, "__func__", None) in (None, Process.__init_subclass__.__func__):  # type: ignore[attr-defined]
-        made: type = make(kind, cls.__name__, bases, inside)
-        return made
-    made = make(kind, cls.__name__, (_Quiet, *bases), inside)
-    made.__bases__ = bases
-    return made
 
 
 def _copy_partial(world: World, thing: functools.partial[Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from actors.heap import Heap
 from actors.memory import Memory
 from actors.meter import Exhausted, Meter
-from runtime.metering import closing, enter, leave, metered
+from runtime.metering import closing, enter, leave, metered, use_up
 
 if TYPE_CHECKING:
     from actors import Process
@@ -42,7 +42,7 @@ def run(program: type[Process], gas: int = 10**7, heap: dict[Any, Any] | None = 
     finally:
         leave()
     if isinstance(error, RecursionError):
-        meter.owed = meter.filled + 1
+        use_up(meter)
     if meter.exhausted:
         how = "out of gas"
     elif isinstance(error, Exhausted):

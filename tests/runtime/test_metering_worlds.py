@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import importlib
 import itertools
 import logging
 import math
@@ -303,8 +304,8 @@ def test_a_source_that_has_changed_since_is_noticed(tmp_path: Path) -> None:
     source = "from actors import Process\nclass P(Process):\n    async def run(self):\n        self.heap[1] = 1\n"
     path.write_text(source)
     around: dict[str, Any] = {"__name__": "changed"}
-    exec(compile(source, str(path), "exec"), around)
-    path.write_text(source.replace("self.heap[1]", "self.heap.x[2]"))
+    exec(compile(source, str(path), "exec", dont_inherit=True), around)
+    path.write_text(source.replace("= 1", "= 2"))
     with pytest.raises(ProgramError, match="is not what it was made from"):
         metered(around["P"])
     adopt_sources({str(path): source})
@@ -321,6 +322,34 @@ def test_modules_are_allowed_by_name() -> None:
 
     assert isinstance(run(Clocked).error, ProgramError)
     assert run(Allowed).heap["year"] == 1970
+
+
+def test_imports_in_functions_are_those_of_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "metered_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("NAME = 'package'\n")
+    (package / "inner.py").write_text("def turns(n):\n    return [x for x in range(n)]\n")
+    (package / "program.py").write_text(
+        "from actors import Process\n"
+        "class P(Process):\n"
+        "    async def run(self):\n"
+        "        from . import NAME, inner\n"
+        "        from .inner import turns as many\n"
+        "        import metered_package.inner\n"
+        "        import collections.abc as abc, math\n"
+        "        try:\n"
+        "            import metered_package.absent\n"
+        "        except ImportError as error:\n"
+        "            self.heap['absent'] = error.name\n"
+        "        self.heap['name'] = NAME\n"
+        "        self.heap['n'] = len(inner.turns(50)) + len(many(50)) + len(metered_package.inner.turns(50))\n"
+        "        self.heap['abc'] = isinstance((), abc.Sequence) and math.floor(1.5) == 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    ended = run(importlib.import_module("metered_package.program").P)
+    assert ended.error is None
+    assert dict(ended.heap.items()) == {"absent": "metered_package.absent", "name": "package", "n": 150, "abc": True}
+    assert ended.used > 150
 
 
 # --- steps ---
