@@ -18,7 +18,13 @@ from __future__ import annotations
 import re
 import sys
 from functools import partial
-from types import BuiltinMethodType, MethodWrapperType, WrapperDescriptorType
+from types import (
+    BuiltinMethodType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodWrapperType,
+    WrapperDescriptorType,
+)
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actors.errors import ProgramError
@@ -268,9 +274,10 @@ def call(function: Callable[..., Any], /, *arguments: Any, **more: Any) -> Any:
         charge(abs(arguments[-1]) // PER_BYTES)
     elif function is format and type(arguments[-1]) is str:
         _widths(arguments[-1], ())
-    elif function is type and len(arguments) == 3 and "__del__" in arguments[2]:
-        refuse(None, "__del__")
-    return function(*arguments, **more)
+    made = function(*arguments, **more)
+    if isinstance(made, type):
+        made_class(made)
+    return made
 
 
 def method(bound: Callable[..., Any], /, *arguments: Any, **more: Any) -> Any:
@@ -396,6 +403,31 @@ def _spelled(owner: Any, arguments: tuple[Any, ...]) -> None:
             _widths(text if type(text) is str else bytes(text).decode("latin-1"), arguments)
 
 
+def _named(owner: Any, arguments: tuple[Any, ...]) -> None:
+    for name in arguments:
+        named_attribute(name)
+
+
+def _described(owner: Any, arguments: tuple[Any, ...]) -> None:
+    if isinstance(owner, (MemberDescriptorType, GetSetDescriptorType)):
+        named_attribute(owner.__name__)
+
+
+def made_class(made: Any) -> None:
+    """Check a class that metered code has made."""
+    inside = getattr(made, "__dict__", {})
+    if "__del__" in inside:
+        refuse(None, "__del__")
+    for name in inside.get("__match_args__", ()):
+        named_attribute(name)
+
+
+def named_attribute(name: object) -> None:
+    """Check the name of an attribute that is looked up by name."""
+    if isinstance(name, str) and str(name) in CLOSED:
+        refuse(None, str(name))
+
+
 _CHECKS: Final[dict[str, Callable[[Any, tuple[Any, ...]], None]]] = {
     **dict.fromkeys(("center", "ljust", "rjust", "zfill", "to_bytes"), _width),
     **dict.fromkeys(("__mul__", "__rmul__", "__imul__"), _repeated),
@@ -410,13 +442,9 @@ _CHECKS: Final[dict[str, Callable[[Any, tuple[Any, ...]], None]]] = {
     "replace": _replace,
     "translate": _translate,
     "__round__": _rounded,
+    "__get__": _described,
+    "__getattribute__": _named,
 }
-
-
-def named_attribute(name: object) -> None:
-    """Check the name of an attribute that is looked up by name."""
-    if name in CLOSED:
-        refuse(None, str(name))
 
 
 #: What instrumented code finds among its builtins.

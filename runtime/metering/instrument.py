@@ -36,6 +36,7 @@ from runtime.metering.rules import (
     REFUSE,
     TICKS,
     TIMES,
+    UNSET,
     again,
     at,
     call_of,
@@ -250,7 +251,7 @@ class _Instrument(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         called = node in self._called
         node.value = self.visit(node.value)
-        if node.attr in CLOSED or (node.attr == "__del__" and not isinstance(node.ctx, ast.Load)):
+        if node.attr in CLOSED or (node.attr in UNSET and not isinstance(node.ctx, ast.Load)):
             node.value = call_of(node, REFUSE, node.value, constant(node, node.attr))
         if node.attr in BLOATING and isinstance(node.ctx, ast.Load) and not called:
             return call_of(node, BOUND, node)

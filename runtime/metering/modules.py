@@ -78,10 +78,14 @@ _OUTSIDE: Final = "it reaches outside of the process"
 _HIDDEN: Final[dict[str, dict[str, str]]] = {
     "contextlib": dict.fromkeys(("redirect_stdout", "redirect_stderr", "chdir"), _OUTSIDE),
     "decimal": dict.fromkeys(("getcontext", "setcontext", "DefaultContext", "BasicContext", "ExtendedContext"), _STATE),
-    "functools": dict.fromkeys(("lru_cache", "cache"), _CACHE),
+    "functools": {
+        **dict.fromkeys(("lru_cache", "cache"), _CACHE),
+        **dict.fromkeys(("singledispatch", "singledispatchmethod"), "it evaluates annotations; use `match`"),
+    },
     "hashlib": {**dict.fromkeys(("pbkdf2_hmac", "scrypt"), _LONG), "file_digest": _OUTSIDE},
     "random": {},
-    "typing": {"get_type_hints": "it evaluates text as code"},
+    "string": {"Formatter": "it looks up attributes by name; use str.format"},
+    "typing": dict.fromkeys(("get_type_hints", "ForwardRef"), "it evaluates text as code"),
     "re": {"purge": _STATE},
 }
 
@@ -187,6 +191,22 @@ def _attrgetter(*names: str) -> Any:
     return operator.attrgetter(*names)
 
 
+def _update_wrapper(
+    wrapper: Any,
+    wrapped: Any,
+    assigned: Iterable[str] = functools.WRAPPER_ASSIGNMENTS,
+    updated: Iterable[str] = functools.WRAPPER_UPDATES,
+) -> Any:
+    assigned, updated = tuple(assigned), tuple(updated)
+    for name in (*assigned, *updated):
+        named_attribute(name)
+    return functools.update_wrapper(wrapper, wrapped, assigned, updated)
+
+
+def _wraps(wrapped: Any, *more: Any, **named: Any) -> Any:
+    return lambda wrapper: _update_wrapper(wrapper, wrapped, *more, **named)
+
+
 def _in_place(kind: str, operation: Callable[[Any, Any], Any]) -> Any:
     def done(one: Any, other: Any, /) -> Any:
         return operation(one, guards.grown(kind, one, other))
@@ -245,6 +265,7 @@ _SUBSTITUTES: Final[dict[str, dict[str, Any]]] = {
         "attrgetter": _attrgetter,
     },
     "random": {"Random": _Random},
+    "functools": {"update_wrapper": _update_wrapper, "wraps": _wraps},
     "heapq": {"nsmallest": smallest, "nlargest": largest},
 }
 

@@ -12,8 +12,8 @@ import types
 from typing import Any, Final, NoReturn
 
 from actors.errors import ProgramError
-from runtime.metering.guards import PER_BYTES, bound, named_attribute, refuse
-from runtime.metering.rules import BLOATING
+from runtime.metering.guards import PER_BYTES, bound, made_class, named_attribute, refuse
+from runtime.metering.rules import BLOATING, UNSET
 from runtime.metering.sorting import sort_all
 from runtime.metering.step import charge, copied
 
@@ -51,7 +51,7 @@ def _getattr(thing: Any, name: str, /, *default: Any) -> Any:
 
 def _setattr(thing: Any, name: str, value: Any, /) -> None:
     named_attribute(name)
-    if name == "__del__":
+    if name in UNSET:
         refuse(thing, name)
     setattr(thing, name, value)
 
@@ -104,8 +104,7 @@ def _build_class(body: Any, name: str, /, *bases: Any, metaclass: Any = None, **
     if metaclass is not None:
         more["metaclass"] = metaclass
     made = builtins.__build_class__(body, name, *bases, **more)
-    if "__del__" in getattr(made, "__dict__", {}):
-        refuse(None, "__del__")
+    made_class(made)
     return made
 
 

@@ -70,6 +70,8 @@ METHODS: Final = frozenset(
         "__rmul__",
         "__rpow__",
         "__round__",
+        "__get__",
+        "__getattribute__",
     ]
 )
 #: Those that have a guard of their own, by how many arguments they have as a rule.
@@ -83,6 +85,9 @@ BLOATING: Final = frozenset(
         "ljust",
         "replace",
         "rjust",
+        "sort",
+        "__get__",
+        "__getattribute__",
         "to_bytes",
         "translate",
         "zfill",
@@ -135,10 +140,14 @@ CLOSED: Final = frozenset(
         "mro",
         "tb_frame",
         "tb_next",
+        "_evaluate",
+        "__forward_code__",
         "__defaults__",
         "__kwdefaults__",
     ]
 )
+#: Attributes that no code may set.
+UNSET: Final = frozenset({"__del__", "__match_args__"})
 #: Names that no code may use.
 CLOSED_NAMES: Final = frozenset({"__builtins__", "__loader__", "__spec__"})
 

@@ -51,11 +51,13 @@ import pickle
 import random
 import re
 import socket
+import string
 import subprocess
 import sys
 import threading
 import time
 import types
+import typing
 import uuid
 import weakref
 from datetime import datetime
@@ -616,6 +618,47 @@ class A(metaclass=M):
     while True: pass
 # printing into a file
 print(1, file=self)
+# globals by getattribute
+object.__getattribute__(bomb, "__globals__")
+# globals by a bound getattribute
+f = bomb.__getattribute__
+f("__globals__")
+# globals by a descriptor
+type(bomb).__dict__["__globals__"].__get__(bomb)
+# globals by a kept descriptor
+get = type(bomb).__dict__["__globals__"].__get__
+get(bomb)
+# globals by a wrapper
+class Catch:
+    def __setattr__(self, name, value): value.clear()
+functools.update_wrapper(Catch(), bomb, ("__globals__",))
+# globals by wraps
+functools.wraps(bomb, assigned=("__glo" + "bals__",))(Thing())
+# globals by a formatter
+string.Formatter().get_field("0.__globals__", (bomb,), {})
+# globals by positions of a pattern
+class Any(type):
+    def __instancecheck__(cls, thing): return True
+class Open(metaclass=Any):
+    __match_args__ = ("__glob" + "als__",)
+match bomb:
+    case Open(names): names.clear()
+# globals by positions set later
+Thing.__match_args__ = ("__globals__",)
+# evaluation of a type
+typing.List["[x for x in iter(int, 1)]"].__args__[0]._evaluate({}, {}, frozenset())
+# evaluation of hints
+typing.get_type_hints(bomb)
+# evaluation of annotations
+@functools.singledispatch
+def f(x): pass
+# the builtins by a builtin
+len.__self__.open("x")
+# the machine by a subclass of a string
+class Name(str):
+    def __eq__(self, other): return False
+    def __hash__(self): return 0
+getattr(bomb, Name("__globals__"))
 # decimal context
 import decimal
 decimal.getcontext().prec = 10**9
