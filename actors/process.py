@@ -100,13 +100,16 @@ class Process(Maps):
     #: The heap with which the activation began, and the generator that was made of it.
     _begun: Mark
     _random: random.Random | None = None
+    #: Set in a variant of a program, which stands in for it and is none of its own: what it was made of.
+    _original: ClassVar[type[Process]]
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if cls.placement not in PLACEMENTS:
             raise ProgramError(f"{cls.__qualname__}: placement is {cls.placement!r}; it is {_PLACEMENTS_TEXT}")
         _check_guards(cls)
-        defined[cls.__module__, cls.__qualname__] = cls
+        if "_original" not in cls.__dict__:
+            defined[cls.__module__, cls.__qualname__] = cls
 
     async def run(self) -> Any:
         """Run the program. To fall off the end is RET; for a root, to return is SNAPSHOT with what is returned."""
