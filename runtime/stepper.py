@@ -18,7 +18,7 @@ from actors.errors import KernelBug, ReplayDiverged, StoreError
 from runtime.events import Failed, Returned
 from runtime.guards import here, install
 from runtime.journal import replay
-from runtime.metering import enter, leave, metered
+from runtime.metering import enter, leave, metered, use_up
 from runtime.position import foreign_await
 
 if TYPE_CHECKING:
@@ -146,5 +146,9 @@ def _metered_step(meter: Meter, activation: Any, answer: Any, error: BaseExcepti
     enter(meter)
     try:
         return activation.send(answer) if error is None else activation.throw(error)
+    except RecursionError:
+        # How deep the stack can be differs between Python versions.
+        use_up(meter)
+        raise
     finally:
         leave()

@@ -107,8 +107,12 @@ async def test_charge_takes_gas_and_refuses_what_is_none() -> None:
     class Charging(Process):
         async def run(self) -> None:
             for wrong in (-1, 1.5, True, None):
-                with pytest.raises(CallRefused, match="charge: gas is"):
+                try:
                     self.charge(wrong)  # type: ignore[arg-type]
+                except CallRefused as error:
+                    assert str(error).startswith("charge: gas is")
+                else:
+                    raise AssertionError(wrong)
             self.charge(10**30)
             self.heap["here"] = True
 
