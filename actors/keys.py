@@ -39,6 +39,8 @@ _ZERO: Final = 0x14
 _BIG_NEGATIVE: Final = 0x0B
 _BIG_POSITIVE: Final = 0x1D
 _INT_PLAIN_BYTES_MAX: Final = 8
+#: An int of so many bits can be a key.
+_NAME_BITS_PLAIN: Final = 64
 _PLAIN_NAME: Final = re.compile(r"(?!-?[0-9]+$|\")[ -&(-.0-\[\]-~]+")
 _MEND: Final = "a key is a str, an int, bytes or a tuple of them"
 
@@ -63,6 +65,8 @@ def encode_key(key: object) -> bytes:
                     _known.clear()
                 _known[key] = form
         return form
+    if type(key) is int:
+        return _int(key)
     if type(key) is tuple:
         if len(key) > KEY_ELEMENTS_MAX:
             raise LimitExceeded(
@@ -245,7 +249,8 @@ def check_name(name: object) -> None:
         if name not in _known:
             encode_key(name)
     elif kind is int:
-        encode_key(name)
+        if name.bit_length() > _NAME_BITS_PLAIN:  # type: ignore[attr-defined]
+            encode_key(name)
     else:
         raise KeyRefused(f"a child's name is a str or an int, not {_shown(name)} of type {kind.__qualname__}")
 

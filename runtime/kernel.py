@@ -73,6 +73,8 @@ class Kernel:
         self.agenda: deque[Effect] = deque()
         #: Takes over a process that is to begin, and has its `Ended` handled when it is over; or says no.
         self.elsewhere: Callable[[Record], bool] | None = None
+        #: The last effect that could not be handed out.
+        self._looked_at: Effect | None = None
         #: Host faults of which a parent learned in this block, and those that there were when it was first made.
         self.faults: list[Fault] = []
         self.recorded: dict[tuple[Path, int], str] = {}
@@ -182,15 +184,22 @@ class Kernel:
             self.agenda.append(effect)
 
     def hand_out(self) -> None:
-        """Let what is still to begin, and nobody waits for, begin elsewhere where it may: the block is over."""
-        if self.elsewhere is not None:
-            rest = [
+        """Let what is still to begin, and came to the agenda since this was last called, begin elsewhere where it may."""
+        if self.elsewhere is None:
+            return
+        agenda = self.agenda
+        new: list[Effect] = []
+        while agenda and agenda[-1] is not self._looked_at:
+            new.append(agenda.pop())
+        new.reverse()
+        agenda.extend(
+            [
                 effect
-                for effect in self.agenda
+                for effect in new
                 if not (effect[0].stage == READY and self.alive(effect[0]) and self._begins_elsewhere(effect[0]))
             ]
-            self.agenda.clear()
-            self.agenda.extend(rest)
+        )
+        self._looked_at = agenda[-1] if agenda else None
 
     def _begins_elsewhere(self, record: Record) -> bool:
         if self.elsewhere is None or record.parent is None or not self.elsewhere(record):
@@ -366,7 +375,8 @@ class Kernel:
         if child is None:
             return self._refuse(record, self._no_such_child(record, call.child))
         del record.children[call.child]
-        record.retained = record.retained.graft(encode_key(call.child), EMPTY)
+        if len(record.retained):
+            record.retained = record.retained.graft(encode_key(call.child), EMPTY)
         self.orphans = self.orphans or not child.settled or bool(child.children)
         self.losses += 1
         self.failures.pop(child, None)

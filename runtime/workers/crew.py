@@ -26,8 +26,7 @@ import logging
 import os
 import time
 from collections import deque
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -50,7 +49,7 @@ from runtime.workers.tasks import ALL, NUMBER_BYTES, STATE, Flight, Place
 from runtime.workers.tracks import InFlight, Tracks
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
     from runtime.kernel import Kernel
     from runtime.record import Record
@@ -68,6 +67,8 @@ _BATCH_S: Final = 0.01
 _BATCH_JOBS_MAX: Final = 256
 #: What takes longer than this is never sent ahead of its time.
 _LONG_S: Final = 0.02
+#: How long a worker may take to begin, where there is a watchdog.
+_START_S_MAX: Final = 60.0
 #: How long what was dropped may take to end by itself.
 _GRACE_S: Final = 0.02
 #: A worker that has so much waiting for it gives some to one that has nothing.
@@ -96,9 +97,9 @@ class Crew:
         self._store = store
         self._token = os.urandom(16)
         self._watchdog_s = watchdog_s
-        how = None if executor is not None else context()
+        how = context()
         self._places = [
-            Place(number, SharedSlot(executor) if executor is not None else ProcessSlot(how))  # type: ignore[arg-type]
+            Place(number, ProcessSlot(how, partial(self._begun, number)) if executor is None else SharedSlot(executor))
             for number in range(workers)
         ]
         self._loop = asyncio.get_running_loop()
@@ -339,32 +340,26 @@ class Crew:
             self._watch(place)
         batch = join((common, *programs, *jobs))
         flight.size = len(batch)
+        landed = partial(self._landed, place, flight)
         try:
-            future = slot.submit(batch)
-        except (RuntimeError, OSError) as error:
-            # The worker died while nothing was under way there.
-            _log.info("a worker took no batch: %s", error)
-            self._loop.call_soon(self._landed, place, flight, None)
+            slot.submit(batch, landed)
+        except (RuntimeError, OSError, EOFError) as error:
+            # Its worker died while it had nothing to do, or cannot be started, or its executor is broken.
+            self._loop.call_soon(landed, error)
             return
-        future.add_done_callback(lambda done: self._call(place, flight, done))
         if self._tracks is not None:
             self._tracks.sent(place.number, flight, begin)
 
-    def _call(self, place: Place, flight: Flight, done: Future[bytes]) -> None:
-        """Have a batch that is done looked at on the loop; this is called in another thread."""
-        with suppress(RuntimeError):  # Somebody's executor may end it when the loop is closed already.
-            self._loop.call_soon_threadsafe(self._landed, place, flight, done)
-
     # --- landed ---
 
-    def _landed(self, place: Place, flight: Flight, done: Future[bytes] | None) -> None:
+    def _landed(self, place: Place, flight: Flight, answer: bytes | Exception) -> None:
         if flight.generation != place.slot.generation or flight not in place.flights:
             return
         try:
-            if done is None:
-                raise CancelledError
-            outcomes = split(done.result())
-        except BaseException as error:
+            if isinstance(answer, Exception):
+                raise answer
+            outcomes = split(answer)
+        except Exception as error:
             _log.warning("a worker died: %s: %s", type(error).__name__, error)
             self._died(place, stuck=False)
         else:
@@ -478,11 +473,17 @@ class Crew:
         if place.watch is not None:
             place.watch.cancel()
             place.watch = None
-        if first is not None:
+        if first is None:
+            return
+        if place.slot.ready:
             first.since = time.monotonic_ns()
-            if self._watchdog_s is not None:
-                seconds = self._watchdog_s * len(first.tasks)
-                place.watch = self._loop.call_later(seconds, self._stuck, place, first)
+        if self._watchdog_s is not None:
+            seconds = self._watchdog_s * len(first.tasks) if place.slot.ready else _START_S_MAX
+            place.watch = self._loop.call_later(seconds, self._stuck, place, first)
+
+    def _begun(self, number: int) -> None:
+        """Watch what a worker is at work on that has just begun: its own start does not count."""
+        self._watch(self._places[number])
 
     def _stuck(self, place: Place, flight: Flight) -> None:
         if place.flights and place.flights[0] is flight:

@@ -196,7 +196,7 @@ from worker_programs import Everything
 async def main():
     async with runtime.Runtime(Everything, workers=2, store=sys.argv[1]) as rt:
         await rt.advance({"do": "squares", "xs": [1, 2]})
-        print(*[pid for place in rt._crew._places for pid in place.slot._pool._processes], flush=True)
+        print(*[place.slot.pid for place in rt._crew._places], flush=True)
         await rt.advance({"do": "spin"})
 
 runtime.run(main)
