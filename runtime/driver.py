@@ -51,8 +51,8 @@ async def drive(stepper: Stepper, crew: Crew | None = None, trace: Trace | None 
                 _take(kernel, record, ended, trace)
         more = _step(stepper, trace, STEPS_BESIDE_WORKERS)
         over = kernel.closed is not None or kernel.failed is not None
-        if more or kernel.closed is not None:
-            # Workers begin while others are still being started, and go on while the root waits for its next block.
+        if kernel.closed is not None:
+            # What nobody has waited for goes on while the root waits for its next block.
             kernel.hand_out()
         crew.send()
         if over or not (more or crew.busy):

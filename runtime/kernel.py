@@ -73,8 +73,6 @@ class Kernel:
         self.agenda: deque[Effect] = deque()
         #: Takes over a process that is to begin, and has its `Ended` handled when it is over; or says no.
         self.elsewhere: Callable[[Record], bool] | None = None
-        #: The last effect that could not be handed out.
-        self._looked_at: Effect | None = None
         #: Host faults of which a parent learned in this block, and those that there were when it was first made.
         self.faults: list[Fault] = []
         self.recorded: dict[tuple[Path, int], str] = {}
@@ -184,22 +182,15 @@ class Kernel:
             self.agenda.append(effect)
 
     def hand_out(self) -> None:
-        """Let what is still to begin, and came to the agenda since this was last called, begin elsewhere where it may."""
-        if self.elsewhere is None:
-            return
-        agenda = self.agenda
-        new: list[Effect] = []
-        while agenda and agenda[-1] is not self._looked_at:
-            new.append(agenda.pop())
-        new.reverse()
-        agenda.extend(
-            [
+        """Let what is still to begin, and nobody waits for, begin elsewhere where it may: the block is over."""
+        if self.elsewhere is not None:
+            rest = [
                 effect
-                for effect in new
+                for effect in self.agenda
                 if not (effect[0].stage == READY and self.alive(effect[0]) and self._begins_elsewhere(effect[0]))
             ]
-        )
-        self._looked_at = agenda[-1] if agenda else None
+            self.agenda.clear()
+            self.agenda.extend(rest)
 
     def _begins_elsewhere(self, record: Record) -> bool:
         if self.elsewhere is None or record.parent is None or not self.elsewhere(record):
@@ -310,7 +301,9 @@ class Kernel:
         record.settled = False
         record.stage = READY
         record.error, record.used, record.ran = None, 0, None
-        self.agenda.append((record, answer, None))
+        # Elsewhere it may begin at once, while its parent goes on.
+        if not self._begins_elsewhere(record):
+            self.agenda.append((record, answer, None))
 
     # --- GET, STATUS, DROP ---
 

@@ -8,9 +8,11 @@ An activation follows from where it begins alone, so it may be run anywhere, aga
 of which shows in a result:
 
 - What begins together for one slot travels together, in batches of about `_BATCH_S`: to send one costs as much as to run
-  a small activation. Two batches are under way in a slot while more are waiting than there are slots, so that it is never
-  idle; one towards the end, so that no slot has the last two while another has none; and one where activations are so
-  long that the way back and there does not count, for what stands behind a long one cannot be done elsewhere.
+  a small activation. What takes that long by itself is sent as soon as it is started, if a slot has nothing to do: its
+  parent may have much to do before it waits.
+- Two batches are under way in a slot while more are waiting than there are slots, so that it is never idle; one towards
+  the end, so that no slot has the last two while another has none; and one where activations are so long that the way
+  back and there does not count, for what stands behind a long one cannot be done elsewhere.
 - A process whose state is large, or which stands in the middle of `run`, goes to the slot that has it in memory.
 - A worker that dies takes with it what was in flight in its slot, and that is sent again. The batch that it was at work
   on is suspect: those in it are sent one by one. Who has a worker to himself when it dies `DEATHS_MAX` times, or is stuck
@@ -226,6 +228,9 @@ class Crew:
             return
         self._out[task.start] = task
         self._wait(task)
+        if (self._costs.seconds(task.cls) or _BATCH_S) >= _BATCH_S and not all(place.flights for place in self._places):
+            # It travels alone in any case.
+            self.send()
 
     def _wait(self, task: Task) -> None:
         lodging = task.lodging
@@ -243,12 +248,13 @@ class Crew:
         if kernel.losses != self._losses:
             self._losses = kernel.losses
             self._let_go(kernel)
-        for place in (*self._places, *self._places):  # Twice, for what the first leaves to another one.
-            while len(place.flights) < self._depth(place):
-                tasks = self._next(place, kernel)
-                if not tasks:
-                    break
-                self._submit(place, tasks)
+        if self._waiting or any(place.waiting for place in self._places):
+            for place in (*self._places, *self._places):  # Twice, for what the first leaves to another one.
+                while len(place.flights) < self._depth(place):
+                    tasks = self._next(place, kernel)
+                    if not tasks:
+                        break
+                    self._submit(place, tasks)
         for place in self._places:
             if place.flights:
                 self._doom(place, place.flights[0])
@@ -266,12 +272,14 @@ class Crew:
                 for task in flight.tasks:
                     if task.record is not None and not kernel.alive(task.record):
                         task.record, task.dropped = None, True
+                        flight.dropped = True
 
     def _doom(self, place: Place, flight: Flight) -> None:
         """Let a worker be replaced soon that is at work on what nobody waits for, if that was dropped or is in the way."""
         tasks = flight.tasks
         if flight.doomed is None and (
-            any(task.dropped for task in tasks) or (self._waiting and all(task.record is None for task in tasks))
+            (flight.dropped and any(task.dropped for task in tasks))
+            or (self._waiting and all(task.record is None for task in tasks))
         ):
             flight.doomed = self._loop.call_later(_GRACE_S, self._replace, place, flight)
 

@@ -33,6 +33,7 @@ class Line(asyncio.Protocol):
     """
 
     def __init__(self, line: socket.socket, begun: Callable[[], None]) -> None:
+        self._socket = line
         self._begun = begun
         self._got = bytearray()
         #: Who is told of the answers that are still to come, the next one first.
@@ -65,6 +66,7 @@ class Line(asyncio.Protocol):
         self._got.clear()
         if self._transport is None:
             self._opening.cancel()
+            self._socket.close()
         else:
             self._transport.abort()
 

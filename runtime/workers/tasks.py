@@ -69,6 +69,8 @@ class Flight:
         self.generation = generation
         #: Whether the worker is to be replaced where this does not land in time.
         self.doomed: asyncio.TimerHandle | None = None
+        #: Whether something in it was dropped since it was sent.
+        self.dropped = False
         #: How many bytes were sent and when, and since when the worker is at it (`time.monotonic_ns`).
         self.size = 0
         self.sent = time.monotonic_ns()
