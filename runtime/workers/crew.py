@@ -15,7 +15,7 @@ of which shows in a result:
   back and there does not count, for what stands behind a long one cannot be done elsewhere.
 - A process whose state is large, or which stands in the middle of `run`, goes to the slot that has it in memory.
 - A worker that dies takes with it what was in flight in its slot, and that is sent again. The batch that it was at work
-  on is suspect: those in it are sent one by one. Who has a worker to himself when it dies `DEATHS_MAX` times, or is stuck
+  on is suspect, unless it had not begun yet: those in it are sent one by one. Who has a worker to himself when it dies `DEATHS_MAX` times, or is stuck
   `STUCK_MAX` times, traps with a host fault.
 - What was dropped gives its worker free: if it does not end by itself at once, the worker is replaced. What a revert left
   behind is let run, and remembered, for as long as nothing else wants the slot.
@@ -64,6 +64,8 @@ _log = logging.getLogger("lockstep.workers")
 #: How often a worker may die under an activation that it runs alone, and how often it may be stuck with it.
 DEATHS_MAX: Final = 8
 STUCK_MAX: Final = 2
+#: How many workers may die in a slot, one after the other, before they have begun, and nobody be suspected of it.
+STILLBORN_MAX: Final = 8
 #: About how long a batch is to take.
 _BATCH_S: Final = 0.01
 _BATCH_JOBS_MAX: Final = 256
@@ -353,6 +355,7 @@ class Crew:
             slot.submit(batch, landed)
         except (RuntimeError, OSError, EOFError) as error:
             # Its worker died while it had nothing to do, or cannot be started, or its executor is broken.
+            flight.since = None
             self._loop.call_soon(landed, error)
             return
         if self._tracks is not None:
@@ -491,7 +494,9 @@ class Crew:
 
     def _begun(self, number: int) -> None:
         """Watch what a worker is at work on that has just begun: its own start does not count."""
-        self._watch(self._places[number])
+        place = self._places[number]
+        place.stillborn = 0
+        self._watch(place)
 
     def _stuck(self, place: Place, flight: Flight) -> None:
         if place.flights and place.flights[0] is flight:
@@ -523,9 +528,12 @@ class Crew:
         return tasks
 
     def _died(self, place: Place, *, stuck: bool) -> None:
-        """Send again what was in flight in a slot; the batch that its worker was at work on is suspect."""
+        """Send again what was in flight in a slot; the batch that its worker was at work on, if it was, is suspect."""
         at_work = place.flights[0]
         suspects = at_work.tasks
+        if at_work.since is None and not stuck and place.stillborn < STILLBORN_MAX:
+            place.stillborn += 1
+            suspects = []
         if self._tracks is not None:
             self._tracks.lost(place.number, at_work, "replaced: it was stuck" if stuck else "died")
         for task in reversed(self._clear(place)):

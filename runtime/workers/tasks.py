@@ -85,5 +85,7 @@ class Place:
         self.slot = slot
         self.flights: deque[Flight] = deque()
         self.waiting: deque[Task] = deque()
+        #: How many workers died here before they had begun, since the last one that did.
+        self.stillborn = 0
         #: Rings when the batch at work takes too long.
         self.watch: asyncio.TimerHandle | None = None

@@ -123,6 +123,30 @@ async def test_the_watchdog_does_not_count_the_start_of_a_worker(mute: list[Mute
         assert (await block).data == ("host fault", "/s", "WorkerStuck")
 
 
+async def test_nobody_is_suspected_of_a_worker_that_dies_before_it_has_begun() -> None:
+    async with runtime.Runtime(Everything, workers=1) as rt:
+        block = asyncio.create_task(rt.advance({"do": "squares", "xs": [1, 2]}))
+        crew = rt._crew
+        assert crew is not None
+        (place,) = crew._places
+        died: set[int] = set()
+        while len(died) < crews.STILLBORN_MAX - 1 and not block.done():
+            await asyncio.sleep(0)
+            if not place.slot.ready and not died.issuperset(workers_of(rt)):
+                died.update(workers_of(rt))
+                kill(max(workers_of(rt)))
+        assert (await block).data == 5 and rt.head.faults == ()
+
+
+async def test_what_cannot_be_started_at_all_is_a_host_fault_in_the_end(mute: list[MuteSlot]) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError("no more processes")
+
+    with patch.object(MuteSlot, "submit", refused):
+        async with runtime.Runtime(Everything, workers=2) as rt:
+            assert (await rt.advance({"do": "stick"})).data == ("host fault", "/s", "WorkerDied")
+
+
 async def test_a_worker_that_never_begins_is_replaced_as_well(mute: list[MuteSlot]) -> None:
     with patch.object(crews, "_START_S_MAX", 0.01):
         async with runtime.Runtime(Everything, workers=1, watchdog_s=1_000.0) as rt:
