@@ -17,6 +17,7 @@ So its result depends on its inputs alone. Pure: no event loop, no I/O, no clock
 """
 
 from actors.changes import Change, Changes
+from actors.envelope import Limits
 from actors.errors import (
     BlockFailed,
     BlockUnknown,
@@ -24,6 +25,7 @@ from actors.errors import (
     ChildFailed,
     CodecError,
     ForeignAwait,
+    GuardRefused,
     HostFault,
     InputError,
     KernelBug,
@@ -63,6 +65,7 @@ __all__ = [
     "ChildFailed",
     "CodecError",
     "ForeignAwait",
+    "GuardRefused",
     "Heap",
     "HostFault",
     "InputError",
@@ -70,6 +73,7 @@ __all__ = [
     "Key",
     "KeyRefused",
     "LimitExceeded",
+    "Limits",
     "LockstepError",
     "MergeConflict",
     "MissingKey",

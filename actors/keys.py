@@ -39,14 +39,13 @@ _ZERO: Final = 0x14
 _BIG_NEGATIVE: Final = 0x0B
 _BIG_POSITIVE: Final = 0x1D
 _INT_PLAIN_BYTES_MAX: Final = 8
-#: An int of so many bits can be a key.
-_NAME_BITS_PLAIN: Final = 64
 _PLAIN_NAME: Final = re.compile(r"(?!-?[0-9]+$|\")[ -&(-.0-\[\]-~]+")
 _MEND: Final = "a key is a str, an int, bytes or a tuple of them"
 
 #: Encoded short str keys: programs use the same few again and again.
 _known: dict[str, bytes] = {}
 _KNOWN_MAX: Final = 4_096
+_SMALL_NAME: Final = 1 << 64
 
 
 def encode_key(key: object) -> bytes:
@@ -249,7 +248,7 @@ def check_name(name: object) -> None:
         if name not in _known:
             encode_key(name)
     elif kind is int:
-        if name.bit_length() > _NAME_BITS_PLAIN:  # type: ignore[attr-defined]
+        if not -_SMALL_NAME < name < _SMALL_NAME:  # type: ignore[operator]
             encode_key(name)
     else:
         raise KeyRefused(f"a child's name is a str or an int, not {_shown(name)} of type {kind.__qualname__}")

@@ -9,20 +9,29 @@ All checks that need nothing but the arguments are made here, before the kernel 
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from hashlib import sha256
 from types import coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
 from pyrsistent import PMap
 
-from actors.calls import Call, Copied, Deleted, Drop, Get, Put, Ret, Snapshot, Status
+from actors.calls import EVERYTHING, Call, Copied, Deleted, Drop, Get, Now, Put, Ret, Snapshot, Status
+from actors.envelope import Limits, check_limits
 from actors.errors import CallRefused, ProgramError
+from actors.gas import MOUNT, STEP
+from actors.guards import GUARDS
 from actors.heap import Heap
 from actors.keys import Key, Name, Path, check_name, encode_key, path_text
-from actors.memory import Memory, named_error, to_slot
+from actors.maps import Maps
+from actors.memory import Mark, Memory, marked, named_error, to_slot
 from actors.merge import Resolve, check_resolve, merge
-from actors.region import OrderedMap, Region, View
+from actors.meter import GAS_MAX, Meter
+from actors.metered import MeteredHeap
+from actors.region import WHOLE, OrderedMap, Region, View
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,7 +57,21 @@ def _call(call: Call) -> Generator[Call, Any, Any]:
     return (yield call)
 
 
-class Process:
+def _check_guards(cls: type[Process]) -> None:
+    """Check what a class says of guards. Raises ProgramError."""
+    for name in ("lifted", "allowed_modules"):
+        given = getattr(cls, name)
+        if type(given) is not tuple or not all(type(one) is str for one in given):
+            like = given if isinstance(given, str) else "clock" if name == "lifted" else "numpy"
+            raise ProgramError(f'{cls.__qualname__}: {name} is {given!r}; it is a tuple of names: ("{like}",)')
+    for one in cls.lifted:
+        if one not in GUARDS:
+            near = get_close_matches(one, GUARDS, 1)
+            mend = f'did you mean "{near[0]}"?' if near else f"the guards are {', '.join(GUARDS)}"
+            raise ProgramError(f"{cls.__qualname__}: lifted names {one!r}, and there is no such guard; {mend}")
+
+
+class Process(Maps):
     """A program. Subclass it, and write `async def run(self)`.
 
     Attributes:
@@ -59,26 +82,59 @@ class Process:
     #: Where activations run: "loop" on the event loop; "worker" in a worker process, with all below it; "auto": where
     #: activations of this program were seen to be worth the way. Never changes a result.
     placement: ClassVar[Placement] = "loop"
+    #: Whether it may stop in the middle of `run`, for which its system calls and their answers are kept until `run` is over.
+    #: False: `ret` and `snapshot` are refused; it takes no memory for them, and may make any number.
+    journal: ClassVar[bool] = True
+    #: The guards that this program is trusted without, by their names in `actors.guards`. Blocks record them.
+    lifted: ClassVar[tuple[str, ...]] = ()
+    #: Modules that may be imported inside `run`, with all below them, beside Python's own. Blocks record them.
+    allowed_modules: ClassVar[tuple[str, ...]] = ()
 
     heap: Heap
     path: Path
+    #: What pays for it; None: nothing does. A program has no use for it: it could not go by what is left and still do the
+    #: same with more. For those that run something else inside them (actors.wasm).
+    meter: Meter | None
     #: Set in a class that `check_program` has passed.
     _runs: ClassVar[bool]
+    #: The heap with which the activation began, and the generator that was made of it.
+    _begun: Mark
+    _random: random.Random | None = None
+    #: Set in a variant of a program, which stands in for it and is none of its own: what it was made of.
+    _original: ClassVar[type[Process]]
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if cls.placement not in PLACEMENTS:
             raise ProgramError(f"{cls.__qualname__}: placement is {cls.placement!r}; it is {_PLACEMENTS_TEXT}")
-        defined[cls.__module__, cls.__qualname__] = cls
+        _check_guards(cls)
+        if "_original" not in cls.__dict__:
+            defined[cls.__module__, cls.__qualname__] = cls
 
     async def run(self) -> Any:
         """Run the program. To fall off the end is RET; for a root, to return is SNAPSHOT with what is returned."""
         raise NotImplementedError
 
-    def bind(self, memory: Memory, path: Path) -> None:
-        """Give the instance its heap and path. The machine's; programs have no use for it."""
-        self.heap = Heap(memory, path)
+    def bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
+        """Give the instance its heap, path and meter. The machine's; programs have no use for it."""
+        self.heap = Heap(memory, path) if meter is None else MeteredHeap(memory, path, meter)
         self.path = path
+        self.meter = meter
+        self._begun = memory.mark()
+
+    @property
+    def random(self) -> random.Random:
+        """A generator of random numbers, the same whenever and wherever this activation runs.
+
+        It is seeded from the process's path and the heap with which `run` began, and goes on across `ret()`. So another
+        process, or another heap, draws other numbers; an activation that begins on the same heap draws the same again.
+        """
+        generator = self._random
+        if generator is None:
+            path = b"".join([encode_key(name) for name in self.path])
+            seed = sha256(b"random" + marked(self._begun).digest() + path).digest()
+            generator = self._random = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
+        return generator
 
     async def put(
         self,
@@ -90,6 +146,7 @@ class Process:
         start: bool = False,
         gas: int | None = None,
         placement: Placement | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """PUT: create a child, change it, start it. Waits until the child is stopped; never for what it then starts.
 
@@ -100,8 +157,11 @@ class Process:
             program: what it runs from now on, from the top of `run`.
             delete: keys and regions to delete from its heap, before `values` are copied.
             start: take its snapshot and set it running.
-            gas: with `start`, what its meter is filled with; None for no meter.
+            gas: with `start`, what its meter is filled with. Where this process has a meter itself, the gas is taken out of
+                that, and what the child leaves comes back when it is waited for; None is whatever is left by then, and
+                the child begins then. Without a meter here, None is no meter there.
             placement: where its activations run from now on; as its program says, if not given.
+            limits: what it, and all below it, may have from now on; this process's own, if not given, where it has any.
 
         Raises:
             ProgramError: an argument is refused, or a child without a program was to be started; nothing was changed.
@@ -113,9 +173,11 @@ class Process:
             _check_gas(gas, start)
         if placement is not None and placement not in PLACEMENTS:
             raise CallRefused(f"put: placement is {placement!r}; it is {_PLACEMENTS_TEXT}")
+        if limits is not None:
+            check_limits(limits)
         copied = () if values is None else _copied(values)
         deleted = () if delete == () else _deleted(delete)
-        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement)))
+        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement, limits)))
 
     async def get(self, child: Name, *wanted: Key | Region) -> Any:
         """GET: copy out of a child. Waits until it is stopped.
@@ -155,8 +217,10 @@ class Process:
         check_resolve(resolve)
         named = Region.of(region)
         changes: Changes = await self.get(child)
-        if named != _WHOLE:
+        if named != WHOLE[0]:
             changes = changes.within(named)
+        if self.meter is not None:
+            self.meter.charge(MOUNT + STEP * len(changes))
         merge(self.heap.memory, changes, resolve, path_text(self.path))
         return changes
 
@@ -170,6 +234,30 @@ class Process:
         check_name(child)
         trap: Trap = await _call(Status(child))
         return trap
+
+    async def now(self) -> Any:
+        """Return the time of the block in which this activation was started: what its input has under `Root.time_key`.
+
+        A process has no clock. Whoever calls `advance` says what time it is, and the block has it among its inputs.
+
+        Raises:
+            CallRefused: that block has no time.
+        """
+        return await _call(Now())
+
+    def charge(self, gas: int) -> None:
+        """Take gas out of this process's meter, beside what its work costs; without a meter, nothing.
+
+        Args:
+            gas: how much, at least 0.
+
+        Raises:
+            CallRefused: that is no amount of gas.
+        """
+        if type(gas) is not int or gas < 0:
+            raise CallRefused(f"charge: gas is {gas!r}; it is an int, at least 0")
+        if self.meter is not None:
+            self.meter.charge(min(gas, GAS_MAX))
 
     async def drop(self, child: Name) -> None:
         """End a child and its subtree at once, running or not; nothing of it stays. Raises NoSuchChild."""
@@ -189,6 +277,8 @@ class Root(Process):
 
     #: Where a block's input goes in the root's heap, unless `snapshot` named another place.
     input_region: ClassVar[Key] = "block"
+    #: Under which key of its input a block's time is, for `now`: a value of whatever kind, in whatever unit the caller has.
+    time_key: ClassVar[Key] = "time"
 
     async def snapshot(self, data: object = None, *, region: Key | None = None) -> Any:
         """SNAPSHOT in the middle: close the block and wait for the next.
@@ -206,9 +296,6 @@ class Root(Process):
         if len(self.path):
             return await super().snapshot(data)
         return await _call(Snapshot(to_slot(data), None if region is None else encode_key(region)))
-
-
-_WHOLE: Final = Region()
 
 
 def check_program(program: object, *, root: bool = False) -> None:
@@ -247,6 +334,8 @@ def _kind(thing: object) -> str:
 def _check_gas(gas: object, start: object) -> None:
     if type(gas) is not int or gas < 0:
         raise CallRefused(f"put: gas is {gas!r}; it is an int, at least 0, or None for no meter")
+    if gas > GAS_MAX:
+        raise CallRefused(f"put: gas is {gas}; the most that a meter holds is {GAS_MAX}")
     if not start:
         raise CallRefused("put: gas fills the meter at a start; pass start=True with it")
 
@@ -276,6 +365,8 @@ def _copied(values: Mapping[Any, Any] | View) -> tuple[Copied, ...]:
 
 
 def _deleted(delete: Iterable[Key | Region]) -> tuple[Deleted, ...]:
+    if delete is WHOLE:
+        return (EVERYTHING,)
     if isinstance(delete, (str, bytes, int, Region)) or not isinstance(delete, Iterable):
         raise CallRefused(f"put: delete is {delete!r}; it is a list of keys and Regions: [{delete!r}]")
     # In one order, for a set comes in the order of its hashes; what is deleted is the same in every order.

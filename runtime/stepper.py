@@ -16,12 +16,15 @@ from actors.calls import CALLS
 from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
 from runtime.events import Failed, Returned
+from runtime.guards import here, install
 from runtime.journal import replay
+from runtime.metering import enter, leave, metered
 from runtime.position import foreign_await
 
 if TYPE_CHECKING:
     from collections import deque
 
+    from actors.meter import Meter
     from runtime.events import Effect
     from runtime.kernel import Kernel
     from runtime.record import Record
@@ -68,6 +71,7 @@ class Stepper:
         self.kernel = kernel
         self.order = order
         kernel.forget = forget
+        install()
 
     def run(self, steps: int) -> bool:
         """Perform effects until the block is over, none are left, or so many were performed.
@@ -78,6 +82,7 @@ class Stepper:
         kernel = self.kernel
         agenda, order = kernel.agenda, self.order
         effect: Effect | None = None
+        fence = here.cell
         found = damage.found
         found.clear()
         while True:
@@ -99,8 +104,15 @@ class Stepper:
                 return True
             steps -= 1
             try:
-                activation = record.activation or self._begin(record)
-                event: Any = activation.send(answer) if error is None else activation.throw(error)
+                fence.program = record.program
+                try:
+                    activation = record.activation or self._begin(record)
+                    if record.meter is None:
+                        event: Any = activation.send(answer) if error is None else activation.throw(error)
+                    else:
+                        event = _metered_step(record.meter, activation, answer, error)
+                finally:
+                    fence.program = None
             except StopIteration as stop:
                 event = _RETURNED if stop.value is None else Returned(stop.value)
             except (KeyboardInterrupt, MemoryError, *_OURS):
@@ -126,7 +138,16 @@ class Stepper:
             record.activation = replay(record)
             record.journal.append(outcome)
         else:
-            instance = program()
-            instance.bind(record.memory, record.path)
+            meter = record.meter
+            instance = (program if meter is None else metered(program))()
+            instance.bind(record.memory, record.path, meter)
             record.activation = instance.run()
         return record.activation
+
+
+def _metered_step(meter: Meter, activation: Any, answer: Any, error: BaseException | None) -> Any:
+    enter(meter)
+    try:
+        return activation.send(answer) if error is None else activation.throw(error)
+    finally:
+        leave()
