@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import EVERYTHING, Call, Drop, Get, Now, Put, Ret, Snapshot, Status
@@ -46,7 +47,7 @@ from actors.values import ABSENT
 from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
 from runtime.guards import here
 from runtime.journal import Resumed
-from runtime.metering import original
+from runtime.metering import closing, original
 from runtime.record import AT_TOP, DRAWS, NO_JOURNAL, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
 from runtime.state import child_names, child_state, freeze, freeze_children, thaw
 
@@ -709,11 +710,12 @@ class Kernel:
     def end_activation(self, record: Record) -> None:
         """Forget the coroutine of a process; it is made again from the journal when it is needed."""
         activation, record.activation = record.activation, None
-        record.meter = None
+        metered, record.meter = record.meter is not None, None
         if activation is not None:
             # What it writes on its way out must go nowhere.
             record.memory = record.memory.copy()
-            _close_coroutine(activation, record.program)
+            with closing() if metered else nullcontext():
+                _close_coroutine(activation, record.program)
 
     def _end_gone(self) -> None:
         """End the coroutines of what was dropped or reverted, descendants included."""

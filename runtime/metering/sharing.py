@@ -8,7 +8,7 @@ costs unmetered code its ticks too, from then on.
 from __future__ import annotations
 
 import functools
-from types import FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.errors import ProgramError
@@ -32,11 +32,14 @@ def share(thing: Any, is_users: Callable[[str], bool]) -> None:
         is_users: whether a module, by name, is the user's.
 
     Raises:
-        ProgramError: one of them cannot be metered.
+        ProgramError: one of them cannot be metered; then none was, and the same is refused again.
     """
     begun = len(_kept)
+    planned: dict[FunctionType, CodeType] = {}
     try:
-        _share_all([thing], is_users)
+        _share_all([thing], is_users, planned)
+        for function, code in planned.items():
+            function.__code__ = code
     except ProgramError:
         # What is half done is refused again.
         for one in _kept[begun:]:
@@ -44,11 +47,11 @@ def share(thing: Any, is_users: Callable[[str], bool]) -> None:
         raise
 
 
-def _share_all(waiting: list[Any], is_users: Callable[[str], bool]) -> None:
+def _share_all(waiting: list[Any], is_users: Callable[[str], bool], planned: dict[FunctionType, CodeType]) -> None:
     while waiting:
         one = waiting.pop()
         if isinstance(one, FunctionType):
-            waiting.extend(_function(one, is_users))
+            waiting.extend(_function(one, is_users, planned))
         elif isinstance(one, type):
             waiting.extend(_class(one, is_users))
         elif isinstance(one, (staticmethod, classmethod, MethodType)):
@@ -66,9 +69,11 @@ def _share_all(waiting: list[Any], is_users: Callable[[str], bool]) -> None:
             waiting.extend(_object(one, is_users))
 
 
-def _function(function: FunctionType, is_users: Callable[[str], bool]) -> list[Any]:
+def _function(
+    function: FunctionType, is_users: Callable[[str], bool], planned: dict[FunctionType, CodeType]
+) -> list[Any]:
     around = function.__globals__
-    if is_metered(function.__code__) or around.get("__builtins__") is copied:
+    if function in planned or is_metered(function.__code__) or around.get("__builtins__") is copied:
         return []
     if not is_users(around.get("__name__") or ""):
         return [cell.cell_contents for cell in function.__closure__ or () if _reachable(_content(cell))]
@@ -78,11 +83,11 @@ def _function(function: FunctionType, is_users: Callable[[str], bool]) -> list[A
     if code.co_freevars != function.__code__.co_freevars:
         raise ProgramError(f"{function.__module__}.{function.__qualname__} cannot be metered: its closure differs")
     names = {name for name in (*function.__code__.co_names, *_nested_names(function)) if name in around}
-    function.__code__ = code
+    planned[function] = code
     found = [around[name] for name in sorted(names)]
     found += [_content(cell) for cell in function.__closure__ or ()]
     for module in [one for one in found if isinstance(one, ModuleType) and is_users(one.__name__)]:
-        found += [getattr(module, name) for name in function.__code__.co_names if hasattr(module, name)]
+        found += [getattr(module, name) for name in code.co_names if hasattr(module, name)]
     return [one for one in found if _reachable(one)]
 
 

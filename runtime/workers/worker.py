@@ -35,6 +35,7 @@ from actors.tree import EMPTY
 from actors.values import decode
 from runtime.guards import install
 from runtime.kernel import RAISED, Kernel
+from runtime.metering import adopt_sources
 from runtime.programs import ProgramUnknown, identity, work_for
 from runtime.record import RUNNING, Record
 from runtime.state import freeze, freeze_children
@@ -209,7 +210,8 @@ class Workshop:
     def learn(self, number: int, pickled: bytes) -> None:
         """Load a program."""
         try:
-            program, entries = cloudpickle.loads(pickled)
+            program, entries, sources = cloudpickle.loads(pickled)
+            adopt_sources(sources)
             for entry in entries:
                 codecs.adopt_codec(*entry)
         except BaseException as error:
