@@ -64,6 +64,8 @@ def encode_key(key: object) -> bytes:
                     _known.clear()
                 _known[key] = form
         return form
+    if type(key) is int:
+        return _int(key)
     if type(key) is tuple:
         if len(key) > KEY_ELEMENTS_MAX:
             raise LimitExceeded(

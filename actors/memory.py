@@ -223,8 +223,10 @@ class Memory:
         kept, writes = self.kept, self.writes
         if len(kept) + len(writes) > BUCKET_ENTRIES_MAX:
             return None
+        if not writes:
+            return [(key, form, form) for key, slot in kept.items() for form in (form_of(slot),)]
         then = {key: form_of(slot) for key, slot in kept.items()}
-        now = then if not writes else {**then, **{key: form_of(slot) for key, slot in writes.items()}}
+        now = {**then, **{key: form_of(slot) for key, slot in writes.items()}}
         return [(key, form, then.get(key)) for key, form in now.items()]
 
     def _remember(self, slots: dict[bytes, Slot]) -> None:

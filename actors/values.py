@@ -401,6 +401,8 @@ def encode_plain(items: tuple[Any, ...] | list[Any], *, lists: bool = False, dep
             parts.append(b"\x00")
         elif kind is bool:
             parts.append(b"\x02" if item else b"\x01")
+        elif kind is tuple and not item:
+            parts.append(_TUPLE_HEADS[0])
         elif kind is tuple or (lists and kind is list):
             inner = encode_plain(item, lists=lists, depth=depth + 1)
             if inner is None:
@@ -599,6 +601,9 @@ def _plain_items(data: bytes, at: int, items: list[Any], depth: int) -> int:
             elif tag < 0x03:
                 items.append(_FLAT[tag])
                 end += 1
+            elif tag == 0x07 and data[end + 1] == 0:
+                items.append(())
+                end += 2
             elif (tag == 0x07 or tag == 0x08) and depth + 1 < _PLAIN_DEPTH_MAX:
                 inner: list[Any] = []
                 end = _plain_items(data, end, inner, depth + 1)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: How many steps are made between two turns of the event loop.
 STEPS_PER_TURN: Final = 2_000
+#: The same where there are workers: between two turns they get nothing new, and nobody looks at what they are done with.
+STEPS_BESIDE_WORKERS: Final = 500
 
 
 async def drive(stepper: Stepper, crew: Crew | None = None, trace: Trace | None = None) -> None:
@@ -47,7 +49,7 @@ async def drive(stepper: Stepper, crew: Crew | None = None, trace: Trace | None 
         for record, ended in crew.collect():
             if kernel.alive(record):
                 _take(kernel, record, ended, trace)
-        more = _step(stepper, trace)
+        more = _step(stepper, trace, STEPS_BESIDE_WORKERS)
         over = kernel.closed is not None or kernel.failed is not None
         if kernel.closed is not None:
             # What nobody has waited for goes on while the root waits for its next block.
@@ -64,11 +66,11 @@ async def drive(stepper: Stepper, crew: Crew | None = None, trace: Trace | None 
                 await crew.arrival()
 
 
-def _step(stepper: Stepper, trace: Trace | None) -> bool:
+def _step(stepper: Stepper, trace: Trace | None, steps: int = STEPS_PER_TURN) -> bool:
     if trace is None:
-        return stepper.run(STEPS_PER_TURN)
+        return stepper.run(steps)
     with trace.during("step"):
-        return stepper.run(STEPS_PER_TURN)
+        return stepper.run(steps)
 
 
 def _take(kernel: Kernel, record: Record, ended: Ended, trace: Trace | None) -> None:

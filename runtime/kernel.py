@@ -337,7 +337,8 @@ class Kernel:
         record.settled = False
         record.stage = READY
         record.error, record.used, record.ran = None, 0, None
-        if not record.held:
+        # Elsewhere it may begin at once, while its parent goes on.
+        if not record.held and not self._begins_elsewhere(record):
             self.agenda.append((record, answer, None))
 
     # --- GET, STATUS, DROP ---
@@ -409,7 +410,8 @@ class Kernel:
         if child is None:
             return self._refuse(record, self._no_such_child(record, call.child))
         del record.children[call.child]
-        record.retained = record.retained.graft(encode_key(call.child), EMPTY)
+        if len(record.retained):
+            record.retained = record.retained.graft(encode_key(call.child), EMPTY)
         if record.offspring is not None:
             record.offspring -= 1
         if not child.settled and record.meter is None and child.gas is not None:

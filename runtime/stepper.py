@@ -92,8 +92,11 @@ class Stepper:
                 if not agenda:
                     return False
                 effect = agenda.popleft() if order is None else order.take(agenda)
+                steps -= 1
                 if not kernel.begun(effect[0]):
                     effect = None
+                    if steps <= 0:
+                        return True
                     continue
             record, answer, error = effect
             if steps <= 0:

@@ -137,15 +137,14 @@ class Chain(Root):
         for number, places in enumerate(groups):
             given["transactions"] = tuple((place, transactions[place], senders[place]) for place in places)
             await self.put(number, given, program=Group, start=True)
+        # While the groups run: the first are the heaviest.
+        listed = transactions_root(transactions)
         effects: list[Effect | None] = [None] * len(transactions)
-        listed = b""
         for number, places in enumerate(groups):
             found = await self.get(number, *[("effect", place) for place in places])
             for place, effect in zip(places, found if len(places) > 1 else (found,), strict=True):
                 effects[place] = None if effect is None else Effect.unpack(effect)
             await self.drop(number)
-            # Computed while the other groups run: that of the first, which is the heaviest, was waited for already.
-            listed = listed or transactions_root(transactions)
         merge = Merge(self.heap, env, transactions, groups, effects)
         on_deep_stack(merge.run)
         merge.state.write(self.heap)

@@ -8,12 +8,14 @@ An activation follows from where it begins alone, so it may be run anywhere, aga
 of which shows in a result:
 
 - What begins together for one slot travels together, in batches of about `_BATCH_S`: to send one costs as much as to run
-  a small activation. Two batches are under way in a slot while more are waiting than there are slots, so that it is never
-  idle; one towards the end, so that no slot has the last two while another has none; and one where activations are so
-  long that the way back and there does not count, for what stands behind a long one cannot be done elsewhere.
+  a small activation. What takes that long by itself is sent as soon as it is started, if a slot has nothing to do: its
+  parent may have much to do before it waits.
+- Two batches are under way in a slot while more are waiting than there are slots, so that it is never idle; one towards
+  the end, so that no slot has the last two while another has none; and one where activations are so long that the way
+  back and there does not count, for what stands behind a long one cannot be done elsewhere.
 - A process whose state is large, or which stands in the middle of `run`, goes to the slot that has it in memory.
 - A worker that dies takes with it what was in flight in its slot, and that is sent again. The batch that it was at work
-  on is suspect: those in it are sent one by one. Who has a worker to himself when it dies `DEATHS_MAX` times, or is stuck
+  on is suspect, unless it had not begun yet: those in it are sent one by one. Who has a worker to himself when it dies `DEATHS_MAX` times, or is stuck
   `STUCK_MAX` times, traps with a host fault.
 - What was dropped gives its worker free: if it does not end by itself at once, the worker is replaced. What a revert left
   behind is let run, and remembered, for as long as nothing else wants the slot.
@@ -26,8 +28,7 @@ import logging
 import os
 import time
 from collections import deque
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -50,7 +51,7 @@ from runtime.workers.tasks import ALL, NUMBER_BYTES, STATE, Flight, Place
 from runtime.workers.tracks import InFlight, Tracks
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
     from runtime.kernel import Kernel
     from runtime.record import Record
@@ -63,11 +64,15 @@ _log = logging.getLogger("lockstep.workers")
 #: How often a worker may die under an activation that it runs alone, and how often it may be stuck with it.
 DEATHS_MAX: Final = 8
 STUCK_MAX: Final = 2
+#: How many workers may die in a slot, one after the other, before they have begun, and nobody be suspected of it.
+STILLBORN_MAX: Final = 8
 #: About how long a batch is to take.
 _BATCH_S: Final = 0.01
 _BATCH_JOBS_MAX: Final = 256
 #: What takes longer than this is never sent ahead of its time.
 _LONG_S: Final = 0.02
+#: How long a worker may take to begin, where there is a watchdog.
+_START_S_MAX: Final = 60.0
 #: How long what was dropped may take to end by itself.
 _GRACE_S: Final = 0.02
 #: A worker that has so much waiting for it gives some to one that has nothing.
@@ -96,9 +101,9 @@ class Crew:
         self._store = store
         self._token = os.urandom(16)
         self._watchdog_s = watchdog_s
-        how = None if executor is not None else context()
+        how = context()
         self._places = [
-            Place(number, SharedSlot(executor) if executor is not None else ProcessSlot(how))  # type: ignore[arg-type]
+            Place(number, ProcessSlot(how, partial(self._begun, number)) if executor is None else SharedSlot(executor))
             for number in range(workers)
         ]
         self._loop = asyncio.get_running_loop()
@@ -225,6 +230,9 @@ class Crew:
             return
         self._out[task.start] = task
         self._wait(task)
+        if (self._costs.seconds(task.cls) or _BATCH_S) >= _BATCH_S and not all(place.flights for place in self._places):
+            # It travels alone in any case.
+            self.send()
 
     def _wait(self, task: Task) -> None:
         lodging = task.lodging
@@ -242,12 +250,13 @@ class Crew:
         if kernel.losses != self._losses:
             self._losses = kernel.losses
             self._let_go(kernel)
-        for place in (*self._places, *self._places):  # Twice, for what the first leaves to another one.
-            while len(place.flights) < self._depth(place):
-                tasks = self._next(place, kernel)
-                if not tasks:
-                    break
-                self._submit(place, tasks)
+        if self._waiting or any(place.waiting for place in self._places):
+            for place in (*self._places, *self._places):  # Twice, for what the first leaves to another one.
+                while len(place.flights) < self._depth(place):
+                    tasks = self._next(place, kernel)
+                    if not tasks:
+                        break
+                    self._submit(place, tasks)
         for place in self._places:
             if place.flights:
                 self._doom(place, place.flights[0])
@@ -265,12 +274,14 @@ class Crew:
                 for task in flight.tasks:
                     if task.record is not None and not kernel.alive(task.record):
                         task.record, task.dropped = None, True
+                        flight.dropped = True
 
     def _doom(self, place: Place, flight: Flight) -> None:
         """Let a worker be replaced soon that is at work on what nobody waits for, if that was dropped or is in the way."""
         tasks = flight.tasks
         if flight.doomed is None and (
-            any(task.dropped for task in tasks) or (self._waiting and all(task.record is None for task in tasks))
+            (flight.dropped and any(task.dropped for task in tasks))
+            or (self._waiting and all(task.record is None for task in tasks))
         ):
             flight.doomed = self._loop.call_later(_GRACE_S, self._replace, place, flight)
 
@@ -339,32 +350,27 @@ class Crew:
             self._watch(place)
         batch = join((common, *programs, *jobs))
         flight.size = len(batch)
+        landed = partial(self._landed, place, flight)
         try:
-            future = slot.submit(batch)
-        except (RuntimeError, OSError) as error:
-            # The worker died while nothing was under way there.
-            _log.info("a worker took no batch: %s", error)
-            self._loop.call_soon(self._landed, place, flight, None)
+            slot.submit(batch, landed)
+        except (RuntimeError, OSError, EOFError) as error:
+            # Its worker died while it had nothing to do, or cannot be started, or its executor is broken.
+            flight.since = None
+            self._loop.call_soon(landed, error)
             return
-        future.add_done_callback(lambda done: self._call(place, flight, done))
         if self._tracks is not None:
             self._tracks.sent(place.number, flight, begin)
 
-    def _call(self, place: Place, flight: Flight, done: Future[bytes]) -> None:
-        """Have a batch that is done looked at on the loop; this is called in another thread."""
-        with suppress(RuntimeError):  # Somebody's executor may end it when the loop is closed already.
-            self._loop.call_soon_threadsafe(self._landed, place, flight, done)
-
     # --- landed ---
 
-    def _landed(self, place: Place, flight: Flight, done: Future[bytes] | None) -> None:
+    def _landed(self, place: Place, flight: Flight, answer: bytes | Exception) -> None:
         if flight.generation != place.slot.generation or flight not in place.flights:
             return
         try:
-            if done is None:
-                raise CancelledError
-            outcomes = split(done.result())
-        except BaseException as error:
+            if isinstance(answer, Exception):
+                raise answer
+            outcomes = split(answer)
+        except Exception as error:
             _log.warning("a worker died: %s: %s", type(error).__name__, error)
             self._died(place, stuck=False)
         else:
@@ -478,11 +484,19 @@ class Crew:
         if place.watch is not None:
             place.watch.cancel()
             place.watch = None
-        if first is not None:
+        if first is None:
+            return
+        if place.slot.ready:
             first.since = time.monotonic_ns()
-            if self._watchdog_s is not None:
-                seconds = self._watchdog_s * len(first.tasks)
-                place.watch = self._loop.call_later(seconds, self._stuck, place, first)
+        if self._watchdog_s is not None:
+            seconds = self._watchdog_s * len(first.tasks) if place.slot.ready else _START_S_MAX
+            place.watch = self._loop.call_later(seconds, self._stuck, place, first)
+
+    def _begun(self, number: int) -> None:
+        """Watch what a worker is at work on that has just begun: its own start does not count."""
+        place = self._places[number]
+        place.stillborn = 0
+        self._watch(place)
 
     def _stuck(self, place: Place, flight: Flight) -> None:
         if place.flights and place.flights[0] is flight:
@@ -514,9 +528,12 @@ class Crew:
         return tasks
 
     def _died(self, place: Place, *, stuck: bool) -> None:
-        """Send again what was in flight in a slot; the batch that its worker was at work on is suspect."""
+        """Send again what was in flight in a slot; the batch that its worker was at work on, if it was, is suspect."""
         at_work = place.flights[0]
         suspects = at_work.tasks
+        if at_work.since is None and not stuck and place.stillborn < STILLBORN_MAX:
+            place.stillborn += 1
+            suspects = []
         if self._tracks is not None:
             self._tracks.lost(place.number, at_work, "replaced: it was stuck" if stuck else "died")
         for task in reversed(self._clear(place)):

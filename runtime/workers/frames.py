@@ -12,11 +12,18 @@ if TYPE_CHECKING:
 
 _COUNT: Final = struct.Struct("<I")
 _SIZE_BYTES: Final = 8
+#: The heads of frames of few parts: how many they are, and their sizes.
+_HEADS: Final = [struct.Struct(f"<I{count}Q") for count in range(16)]
+
+
+def _head(count: int) -> struct.Struct:
+    return _HEADS[count] if count < len(_HEADS) else struct.Struct(f"<I{count}Q")
 
 
 def join(parts: Sequence[bytes]) -> bytes:
     """Return the parts as one frame: how many they are, their sizes, themselves."""
-    return b"".join((_COUNT.pack(len(parts)), struct.pack(f"<{len(parts)}Q", *map(len, parts)), *parts))
+    count = len(parts)
+    return b"".join((_head(count).pack(count, *map(len, parts)), *parts))
 
 
 def split(frame: bytes) -> list[bytes]:
@@ -27,16 +34,18 @@ def split(frame: bytes) -> list[bytes]:
     """
     try:
         (count,) = _COUNT.unpack_from(frame)
-        sizes = struct.unpack_from(f"<{count}Q", frame, _COUNT.size)
+        head = _head(count)
+        sizes = head.unpack_from(frame)
     except struct.error as error:
         raise CodecError(f"frame: {len(frame)} bytes are none: {error}") from error
-    at = _COUNT.size + _SIZE_BYTES * count
-    if at + sum(sizes) != len(frame):
-        raise CodecError(f"frame: {len(frame)} bytes where {at + sum(sizes)} are announced")
+    end = head.size
     parts = []
-    for size in sizes:
-        parts.append(frame[at : at + size])
-        at += size
+    for size in sizes[1:]:
+        begin = end
+        end += size
+        parts.append(frame[begin:end])
+    if end != len(frame):
+        raise CodecError(f"frame: {len(frame)} bytes where {end} are announced")
     return parts
 
 

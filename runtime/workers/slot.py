@@ -1,8 +1,10 @@
 """Slots: places at which batches of jobs are done, each one worker wide.
 
-A `ProcessSlot` is an OS process of its own, behind a `ProcessPoolExecutor` of one worker: what it remembers of earlier
-batches is there for the next, and where it dies, what was under way there dies alone. A `SharedSlot` is a place in an
-executor that somebody handed in: nobody knows which worker of it gets a batch, so nothing is remembered there.
+A `ProcessSlot` is an OS process of its own, at the end of a line (runtime.workers.line): what it remembers of earlier
+batches is there for the next, and where it dies, what was under way there dies alone. A `ProcessPoolExecutor` would do the
+same with two threads of this process between it and the worker, which take the interpreter from the loop, and wait for it,
+for every batch. A `SharedSlot` is a place in an executor that somebody handed in: nobody knows which worker of it gets a
+batch, so nothing is remembered there.
 
 Workers are started by a fork server (spawned, where there is none): this process has threads, which a plain fork would
 copy in the middle of what they do; and theirs is another hash seed. The user's main script is not run again in them:
@@ -11,20 +13,22 @@ programs travel with what they need of it.
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
+import socket
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import actors
+from runtime.workers.line import Line
 from runtime.workers.parcel import Held
-from runtime.workers.worker import begin, work
+from runtime.workers.worker import live, work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor, Future
     from multiprocessing.context import BaseContext
 
@@ -42,9 +46,15 @@ class Slot(Protocol):
     #: The programs that it has been sent, and what of the store, by its worker.
     programs: set[int]
     held: Held
+    #: Whether its worker has begun; where nobody can tell, it has.
+    ready: bool
 
-    def submit(self, batch: bytes) -> Future[bytes]:
-        """Send a batch."""
+    def submit(self, batch: bytes, landed: Callable[[bytes | Exception], None]) -> None:
+        """Send a batch; `landed` is called on the loop with the answer, or with why there will be none.
+
+        Raises:
+            OSError, RuntimeError, EOFError: it could not be sent; nobody is called.
+        """
         ...
 
     def replace(self) -> None:
@@ -82,56 +92,101 @@ def _without_main() -> Iterator[None]:
 
 
 class ProcessSlot:
-    """A worker process of our own."""
+    """A worker process of our own.
+
+    Args:
+        how: how it is started, at the first batch.
+        begun: called when it has begun.
+    """
 
     remembers = True
 
-    def __init__(self, how: BaseContext) -> None:
+    def __init__(self, how: BaseContext, begun: Callable[[], None]) -> None:
         self._how = how
-        self._pool: ProcessPoolExecutor | None = None
+        self.begun = begun
+        self._process: Any = None
+        self._line: Line | None = None
         self.generation = 0
         self.programs: set[int] = set()
         self.held = Held()
+        self.ready = False
 
-    def submit(self, batch: bytes) -> Future[bytes]:
+    @property
+    def pid(self) -> int | None:
+        """The worker's process, if there is one."""
+        return None if self._process is None else self._process.pid
+
+    def submit(self, batch: bytes, landed: Callable[[bytes | Exception], None]) -> None:
         """Send a batch; the first one starts the worker."""
-        if self._pool is not None:
-            return self._pool.submit(work, batch)
-        self._pool = ProcessPoolExecutor(1, mp_context=self._how, initializer=begin)
-        with _without_main():
-            return self._pool.submit(work, batch)
+        line = self._line or self._start()
+        line.send(batch, landed)
+
+    def _start(self) -> Line:
+        ours, theirs = socket.socketpair()
+        with theirs, _without_main():
+            # A daemon: where nobody ends it, this process's end does.
+            process = self._how.Process(target=live, args=(theirs,), name="lockstep-worker", daemon=True)  # type: ignore[attr-defined]
+            try:
+                process.start()
+            except BaseException:
+                ours.close()
+                raise
+        self._process = process
+        self._line = Line(ours, self._has_begun)
+        return self._line
+
+    def _has_begun(self) -> None:
+        self.ready = True
+        self.begun()
 
     def replace(self) -> None:
         """Kill the worker."""
-        pool, self._pool = self._pool, None
+        process, self._process = self._process, None
+        line, self._line = self._line, None
         self.generation += 1
         self.programs = set()
         self.held = Held()
-        if pool is not None:
-            # The executor has no call for this before Python 3.14.
-            processes: list[Any] = list((pool._processes or {}).values())
-            for process in processes:
-                process.kill()
-            pool.shutdown(wait=True, cancel_futures=True)
-            for process in processes:
-                process.join()
+        self.ready = False
+        if line is not None:
+            line.close()
+        if process is not None:
+            process.kill()
+            process.join()
+            process.close()
 
 
 class SharedSlot:
     """A place in an executor that is not ours."""
 
     remembers = False
+    ready = True
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._loop = asyncio.get_running_loop()
         self.generation = 0
         self.programs: set[int] = set()
         self.held = Held()
 
-    def submit(self, batch: bytes) -> Future[bytes]:
+    def submit(self, batch: bytes, landed: Callable[[bytes | Exception], None]) -> None:
         """Send a batch."""
-        return self._executor.submit(work, batch)
+
+        def done(future: Future[bytes]) -> None:
+            with suppress(RuntimeError):  # An executor may end it when the loop is closed already.
+                self._loop.call_soon_threadsafe(landed, _answer(future))
+
+        self._executor.submit(work, batch).add_done_callback(done)
 
     def replace(self) -> None:
         """Forget what is under way; its worker cannot be ended from here, and the executor is whoever's handed it in."""
         self.generation += 1
+
+
+def _answer(future: Future[bytes]) -> bytes | Exception:
+    """Return what became of a batch that is done."""
+    if future.cancelled():
+        return RuntimeError("its executor cancelled it")
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return error if isinstance(error, Exception) else RuntimeError(f"its worker raised {type(error).__name__}")

@@ -71,6 +71,8 @@ class Flight:
         self.generation = generation
         #: Whether the worker is to be replaced where this does not land in time.
         self.doomed: asyncio.TimerHandle | None = None
+        #: Whether something in it was dropped since it was sent.
+        self.dropped = False
         #: How many bytes were sent and when, and since when the worker is at it (`time.monotonic_ns`).
         self.size = 0
         self.sent = time.monotonic_ns()
@@ -85,5 +87,7 @@ class Place:
         self.slot = slot
         self.flights: deque[Flight] = deque()
         self.waiting: deque[Task] = deque()
+        #: How many workers died here before they had begun, since the last one that did.
+        self.stillborn = 0
         #: Rings when the batch at work takes too long.
         self.watch: asyncio.TimerHandle | None = None

@@ -1,7 +1,7 @@
 """What a worker does: takes a batch of jobs, runs their activations, answers with the outcomes.
 
-A worker has a kernel of its own for each process that it runs; at the top of it stands a root whose whole program is to
-wait for that process, in its real parent's place. So what happens below is what happens in the driver: the same kernel,
+A worker has a kernel of its own for each process that it runs; at the top of it stands a root that does nothing but wait
+for that process, in its real parent's place. So what happens below is what happens in the driver: the same kernel,
 the same stepper, the process's own children and theirs.
 
 What a worker remembers is a cache: programs, which are sent once; the store, which it only reads; and the processes
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cloudpickle
 
 from actors import values as codecs
-from actors.calls import Put
+from actors.calls import Put, Status
 from actors.envelope import Limits
 from actors.errors import KernelBug, StoreDamaged, StoreError
 from actors.keys import encode_key
@@ -43,9 +43,11 @@ from runtime.stepper import Stepper
 from runtime.store import SqliteStore
 from runtime.workers import job
 from runtime.workers.frames import join, split
+from runtime.workers.line import serve
 from runtime.workers.parcel import LOCAL, Parcel, Received
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable, Sequence
 
     from actors.process import Process
@@ -68,13 +70,23 @@ class Unloadable(Exception):
 
 
 class Parent(Root):
-    """Stands where the real parent is: waits for the child, and closes."""
+    """Stands where the real parent is: it waits for the child, and closes."""
 
-    def __init__(self, child: Any) -> None:
-        self.child = child
 
-    async def run(self) -> None:
-        await self.status(self.child)
+class _Waiting:
+    """The parent's activation: what is left of it when the child has stopped, which is nothing."""
+
+    def send(self, _: Any) -> None:
+        raise StopIteration
+
+    def throw(self, error: BaseException) -> None:
+        raise error
+
+    def close(self) -> None:
+        pass
+
+
+_WAITING: Final[Any] = _Waiting()
 
 
 class _Desk:
@@ -126,11 +138,10 @@ class _Desk:
         kernel.turns = {}
         kernel.closed = kernel.failed = None
         root.journal = []
-        parent = Parent(self.name)
-        parent.bind(root.memory, root.path)
-        root.activation = parent.run()
-        root.stage = RUNNING
-        kernel.agenda.appendleft((root, None, None))
+        root.activation, root.stage = _WAITING, RUNNING
+        effect = kernel.handle(root, Status(self.name))
+        if effect is not None:
+            kernel.agenda.appendleft(effect)
         self.stepper.run(_STEPS)
         if kernel.failed is not None:
             raise KernelBug(f"a worker lost the process that it ran: {kernel.failed}")
@@ -296,8 +307,8 @@ def work(batch: bytes) -> bytes:
     return join([workshop.do(keep, form) for keep, form in zip(jobs[::2], jobs[1::2], strict=True)])
 
 
-def begin() -> None:
-    """Make a process of its own a worker: it leaves Ctrl-C to the driver, and does not outlive it."""
+def live(line: socket.socket) -> None:
+    """Be a worker process: leave Ctrl-C to the driver, answer its batches, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     gc.set_threshold(50_000, 20, 100)
@@ -305,6 +316,7 @@ def begin() -> None:
     driver = parent_process()
     if driver is not None:
         threading.Thread(target=_follow, args=(driver,), daemon=True, name="lockstep-driver").start()
+    serve(line, work)
 
 
 def _follow(driver: Any) -> None:

@@ -327,10 +327,9 @@ def killed(place: Path, quick: bool) -> None:
             begin = time.perf_counter()
             for _ in range(blocks):
                 for slot in machine.rt._crew._places:  # type: ignore[union-attr]
-                    held = getattr(slot.slot, "_pool", None)
-                    for pid in (held._processes or {}) if held is not None else ():
-                        if draw.random() < share:
-                            os.kill(pid, signal.SIGKILL)
+                    pid = slot.slot.pid
+                    if pid is not None and draw.random() < share:
+                        os.kill(pid, signal.SIGKILL)
                 machine.advance(do="spin", count=20, rounds=rounds, placement="worker")
             seconds = time.perf_counter() - begin
             roots.append(machine.rt.head.hash)

@@ -8,9 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from runtime.workers.parcel import Held
-from runtime.workers.slot import ProcessSlot
-from runtime.workers.worker import work
+from runtime.workers.slot import ProcessSlot, SharedSlot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,17 +17,19 @@ if TYPE_CHECKING:
 class ThreadSlot(ProcessSlot):
     """Remembers what a process would, for a thread's workshop is its own."""
 
+    _shared: SharedSlot | None = None
     _thread: ThreadPoolExecutor | None = None
 
-    def submit(self, batch: bytes) -> Any:
-        if self._thread is None:
+    def submit(self, batch: bytes, landed: Any) -> None:
+        if self._shared is None:
             self._thread = ThreadPoolExecutor(1)
-        return self._thread.submit(work, batch)
+            self._shared = SharedSlot(self._thread)
+            self.ready = True
+        self._shared.submit(batch, landed)
 
     def replace(self) -> None:
-        thread, self._thread = self._thread, None
-        self.generation += 1
-        self.programs, self.held = set(), Held()
+        thread, self._thread, self._shared = self._thread, None, None
+        super().replace()
         if thread is not None:
             thread.shutdown(wait=True, cancel_futures=True)
 

@@ -13,7 +13,8 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from unittest.mock import patch
 
 import pytest
 from slots import thread_slots
@@ -27,6 +28,7 @@ from actors import BlockFailed, HostFault, StoreDamaged, TrapKind
 from runtime.chain import Block
 from runtime.workers import crew as crews
 from runtime.workers.job import Elsewhere
+from runtime.workers.slot import ProcessSlot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +85,82 @@ async def test_a_worker_that_is_stuck_is_replaced(tmp_path: Path) -> None:
         block = await rt.advance({"do": "stick"})
         assert block.data == ("host fault", "/s", "WorkerStuck")
         assert (await rt.advance({"do": "squares", "xs": [1, 2]})).data == 5
+
+
+class MuteSlot(ProcessSlot):
+    """Takes batches and never answers; its worker begins when the test says so."""
+
+    made: ClassVar[list[MuteSlot]] = []
+    batches = 0
+
+    def __init__(self, *how: Any) -> None:
+        super().__init__(*how)
+        self.made.append(self)
+
+    def submit(self, batch: bytes, landed: Any) -> None:
+        self.batches += 1
+
+    def begins(self) -> None:
+        self._has_begun()
+
+
+@pytest.fixture
+def mute() -> Iterator[list[MuteSlot]]:
+    MuteSlot.made.clear()
+    with patch("runtime.workers.crew.ProcessSlot", MuteSlot):
+        yield MuteSlot.made
+
+
+async def test_the_watchdog_does_not_count_the_start_of_a_worker(mute: list[MuteSlot]) -> None:
+    async with runtime.Runtime(Everything, workers=1, watchdog_s=0.01) as rt:
+        block = asyncio.create_task(rt.advance({"do": "stick"}))
+        for turn in range(crews.STUCK_MAX):
+            while mute[0].batches == turn:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.1)
+            assert mute[0].generation == turn and not block.done()
+            mute[0].begins()
+        assert (await block).data == ("host fault", "/s", "WorkerStuck")
+
+
+async def test_nobody_is_suspected_of_a_worker_that_dies_before_it_has_begun() -> None:
+    async with runtime.Runtime(Everything, workers=1) as rt:
+        block = asyncio.create_task(rt.advance({"do": "squares", "xs": [1, 2]}))
+        crew = rt._crew
+        assert crew is not None
+        (place,) = crew._places
+        died: set[int] = set()
+        while len(died) < crews.STILLBORN_MAX - 1 and not block.done():
+            await asyncio.sleep(0)
+            if not place.slot.ready and not died.issuperset(workers_of(rt)):
+                died.update(workers_of(rt))
+                kill(max(workers_of(rt)))
+        assert (await block).data == 5 and rt.head.faults == ()
+
+
+async def test_what_cannot_be_started_at_all_is_a_host_fault_in_the_end(mute: list[MuteSlot]) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError("no more processes")
+
+    with patch.object(MuteSlot, "submit", refused):
+        async with runtime.Runtime(Everything, workers=2) as rt:
+            assert (await rt.advance({"do": "stick"})).data == ("host fault", "/s", "WorkerDied")
+
+
+async def test_a_worker_that_never_begins_is_replaced_as_well(mute: list[MuteSlot]) -> None:
+    with patch.object(crews, "_START_S_MAX", 0.01):
+        async with runtime.Runtime(Everything, workers=1, watchdog_s=1_000.0) as rt:
+            assert (await rt.advance({"do": "stick"})).data == ("host fault", "/s", "WorkerStuck")
+
+
+async def test_a_worker_that_dies_with_nothing_to_do_is_replaced_at_the_next_batch() -> None:
+    async with runtime.Runtime(Everything, workers=1) as rt:
+        assert (await rt.advance({"do": "squares", "xs": [1, 2]})).data == 5
+        (pid,) = workers_of(rt)
+        kill(pid)
+        await asyncio.sleep(0.2)
+        assert (await rt.advance({"do": "squares", "xs": [1, 3]})).data == 10
+        assert workers_of(rt) != [pid]
 
 
 async def test_a_worker_without_memory_counts_as_one_that_died() -> None:
@@ -196,7 +274,7 @@ from worker_programs import Everything
 async def main():
     async with runtime.Runtime(Everything, workers=2, store=sys.argv[1]) as rt:
         await rt.advance({"do": "squares", "xs": [1, 2]})
-        print(*[pid for place in rt._crew._places for pid in place.slot._pool._processes], flush=True)
+        print(*[place.slot.pid for place in rt._crew._places], flush=True)
         await rt.advance({"do": "spin"})
 
 runtime.run(main)

@@ -90,8 +90,7 @@ def workers_of(rt: runtime.Runtime) -> list[int]:
     """Return the processes of a runtime's workers."""
     crew = rt._crew
     assert crew is not None
-    pools = [place.slot._pool for place in crew._places]
-    return [pid for pool in pools if pool is not None for pid in (pool._processes or {})]
+    return [pid for place in crew._places if (pid := place.slot.pid) is not None]
 
 
 def kill(pid: int) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
 
 import pytest
@@ -19,11 +19,11 @@ import worker_programs
 from pyrsistent import pvector
 from slots import thread_slots
 from test_worker_model import workers_of
-from worker_programs import Auto, Everything
+from worker_programs import Auto, Everything, Square
 
 import actors
 import runtime
-from actors import BlockFailed, InputError
+from actors import BlockFailed, InputError, Root
 from actors.memory import Memory
 from runtime.record import Record
 from runtime.workers import worker
@@ -109,6 +109,26 @@ async def test_no_worker_is_started_before_one_is_needed_and_none_is_left() -> N
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+class Early(Root):
+    crew: ClassVar[Any]
+    seen: ClassVar[list[int]] = []
+
+    async def run(self) -> Any:
+        for x in range(3):
+            await self.put(x, {"x": x}, program=Square, start=True)
+            self.seen.append(sum(len(place.flights) for place in self.crew._places))
+        return sum([await self.get(x, "y") for x in range(3)])
+
+
+async def test_what_may_be_long_is_at_work_while_its_parent_goes_on() -> None:
+    """A process is sent when it is started, before its parent waits for anything, as long as a slot is free."""
+    with thread_slots():
+        async with runtime.Runtime(Early, workers=2) as rt:
+            Early.crew = rt._crew
+            assert (await rt.advance()).data == 5
+    assert Early.seen == [1, 2, 2]
 
 
 async def test_what_a_process_was_is_in_the_workers_memory_at_its_next_activation() -> None:

@@ -1,0 +1,118 @@
+"""Lines between the driver and a worker: whole messages in order, of any size, on both loops; and who learns of an end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvloop
+
+from runtime.workers.line import Line, LineLost, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+Answer = bytes | Exception
+
+
+class Ends:
+    """A line whose other end is a thread of this process."""
+
+    def __init__(self, work: Callable[[bytes], bytes]) -> None:
+        ours, self.theirs = socket.socketpair()
+        self.begun = asyncio.Event()
+        self.line = Line(ours, self.begun.set)
+        self.thread = threading.Thread(target=self._serve, args=(work,))
+        self.thread.start()
+
+    def _serve(self, work: Callable[[bytes], bytes]) -> None:
+        with suppress(OSError):  # The driver's end may be closed in the middle of an answer.
+            serve(self.theirs, work)
+
+    def ask(self, batch: bytes) -> asyncio.Future[Answer]:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.line.send(batch, answer.set_result)
+        return answer
+
+    async def close(self) -> None:
+        self.line.close()
+        await asyncio.to_thread(self.thread.join)
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def on_loop(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[None]]], None]:
+    def run(main: Callable[[], Awaitable[None]]) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(asyncio.wait_for(main(), 60))  # type: ignore[arg-type]
+
+    return run
+
+
+def test_batches_are_answered_in_order_from_the_first_one_on(on_loop: Any) -> None:
+    async def main() -> None:
+        ends = Ends(lambda batch: batch[::-1])
+        sizes = [1, 0, 7, 100_000, 3, 1]
+        batches = [bytes([number]) * size + b"end" for number, size in enumerate(sizes)]
+        answers = [ends.ask(batch) for batch in batches[:3]]  # before the loop has taken the socket over
+        await ends.begun.wait()
+        answers += [ends.ask(batch) for batch in batches[3:]]
+        assert await asyncio.gather(*answers) == [batch[::-1] for batch in batches]
+        await ends.close()
+
+    on_loop(main)
+
+
+def test_large_batches_and_large_answers_do_not_wait_for_each_other(on_loop: Any) -> None:
+    async def main() -> None:
+        ends = Ends(lambda batch: batch + batch)
+        batches = [bytes([number]) * (6 << 20) for number in range(4)]
+        answers = await asyncio.gather(*[ends.ask(batch) for batch in batches])
+        assert [answer == batch + batch for answer, batch in zip(answers, batches, strict=True)] == [True] * 4
+        await ends.close()
+
+    on_loop(main)
+
+
+def test_who_waits_learns_that_the_worker_is_gone_and_nothing_can_be_sent_any_more(on_loop: Any) -> None:
+    async def main() -> None:
+        def die(batch: bytes) -> bytes:
+            if batch == b"die":
+                ends.theirs.shutdown(socket.SHUT_RDWR)
+            return batch
+
+        ends = Ends(die)
+        answers = await asyncio.gather(*[ends.ask(batch) for batch in (b"first", b"die", b"third")])
+        assert answers[0] == b"first"
+        assert [type(answer) for answer in answers[1:]] == [LineLost, LineLost]
+        with pytest.raises(LineLost):
+            ends.line.send(b"fourth", lambda _: None)
+        await ends.close()
+
+    on_loop(main)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_nobody_is_told_of_anything_once_it_is_closed_and_the_worker_ends(on_loop: Any, early: bool) -> None:
+    async def main() -> None:
+        go_on = threading.Event()
+
+        def work(batch: bytes) -> bytes:
+            go_on.wait()
+            return batch
+
+        ends = Ends(work)
+        if not early:
+            await ends.begun.wait()
+        told: list[Answer] = []
+        ends.line.send(b"batch", told.append)
+        await asyncio.sleep(0)
+        ends.line.close()
+        go_on.set()
+        await ends.close()
+        assert told == []
+
+    on_loop(main)
