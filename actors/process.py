@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from actors.changes import Changes
+    from actors.meter import Meter
     from actors.trap import Trap
 
 Placement: TypeAlias = Literal["loop", "worker", "auto"]
@@ -62,6 +63,8 @@ class Process:
 
     heap: Heap
     path: Path
+    #: What its activation may still do; None: it is not metered.
+    meter: Meter | None
     #: Set in a class that `check_program` has passed.
     _runs: ClassVar[bool]
 
@@ -75,10 +78,11 @@ class Process:
         """Run the program. To fall off the end is RET; for a root, to return is SNAPSHOT with what is returned."""
         raise NotImplementedError
 
-    def bind(self, memory: Memory, path: Path) -> None:
-        """Give the instance its heap and path. The machine's; programs have no use for it."""
+    def bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
+        """Give the instance its heap, its path and its meter. The machine's; programs have no use for it."""
         self.heap = Heap(memory, path)
         self.path = path
+        self.meter = meter
 
     async def put(
         self,
