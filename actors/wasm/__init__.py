@@ -3,7 +3,7 @@ r"""WebAssembly processes: children whose code may be anybody's. This page is th
     from actors.wasm import WasmProcess
 
     class Counter(WasmProcess):
-        module = "counter.wasm"              # beside this file; or bytes, or text: "(module …)"
+        module = "counter.wasm"              # beside this file, or a .wat; or bytes; or text: "(module …)"
 
     await self.put("counter", {"by": 2}, program=Counter, start=True, gas=10_000)
     await self.put("guest", {"module": code}, program=WasmProcess, start=True, gas=10_000)    # a stranger's module
@@ -80,11 +80,13 @@ from actors.limits import WASM_MEMORY_BYTES_MAX
 from actors.process import Process
 from actors.values import encode
 from actors.wasm.binary import ModuleRefused
-from actors.wasm.box import Aborted, Box, forget_instances
+from actors.wasm.box import Aborted, Box
 from actors.wasm.calls import AbiRefused, perform
-from actors.wasm.engine import WasmTrap, from_text
+from actors.wasm.engine import from_text
 from actors.wasm.gas import FUEL_PER_GAS
+from actors.wasm.idle import forget_instances
 from actors.wasm.image import PAGE_BYTES, StateRefused
+from actors.wasm.traps import WasmTrap
 
 __all__ = [
     "FUEL_PER_GAS",
@@ -176,6 +178,6 @@ def _read(cls: type[WasmProcess]) -> str | bytes | None:
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     path = (Path() if file is None else Path(file).parent) / module
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return path.read_text() if path.suffix == ".wat" else path.read_bytes()
+    except (OSError, UnicodeDecodeError) as error:
         raise ProgramError(f"{cls.__qualname__}: the module {path} cannot be read: {error}") from error

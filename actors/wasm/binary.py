@@ -208,7 +208,9 @@ class _Module:
         if count:
             flags = reader.byte()
             if flags > 1:
-                raise ModuleRefused("its memory is shared, of 64 bits or has pages of its own size; that is not to be had")
+                raise ModuleRefused(
+                    "its memory is shared, of 64 bits or has pages of its own size; that is not to be had"
+                )
             size = reader.number() * WASM_PAGE_BYTES
             if size > WASM_MEMORY_BYTES_MAX:
                 raise ModuleRefused(f"its memory begins with {size} bytes, over the limit of {WASM_MEMORY_BYTES_MAX}")

@@ -13,27 +13,25 @@ live coroutine is in Python, it is a cache. Whether it is there, or is made agai
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.errors import CodecError, HostTrouble, LimitExceeded, ProgramError
 from actors.keys import decode_key, encode_key
-from actors.limits import WASM_INSTANCE_BYTES_KEPT_MAX, WASM_INSTANCES_KEPT_MAX
 from actors.memory import to_slot
 from actors.values import decode, encode
-from actors.wasm import engine
+from actors.wasm import engine, idle
 from actors.wasm.binary import START, WASM_PAGE_BYTES, ModuleRefused
 from actors.wasm.calls import RESERVED, AbiRefused, check_call
-from actors.wasm.engine import ENGINE, SIZES, Instance, OutOfFuel, WasmTrap
+from actors.wasm.engine import ENGINE
 from actors.wasm.gas import CALL_GAS, MODULE_BYTES_PER_GAS, Gauge
 from actors.wasm.image import MEMORY_REGION, Image, StateRefused
+from actors.wasm.instance import SIZES, Instance
+from actors.wasm.traps import OutOfFuel, WasmTrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.process import Process
-    from actors.wasm.engine import Module
 
 STATE_KEY: Final = "wasm"
 #: How many pages of WebAssembly the stack for asyncify has, where the module brings none.
@@ -51,20 +49,6 @@ _log = logging.getLogger("lockstep.wasm")
 
 class Aborted(WasmTrap):
     """The module called `abort`."""
-
-
-#: All that makes an instance what it is: whether it is metered, the digest of its memory's pages, its state, its limit.
-_Key: TypeAlias = tuple[bool, bytes, bytes, int]
-_idle: Final[OrderedDict[_Key, tuple[Instance, Image]]] = OrderedDict()
-_idle_lock: Final = threading.Lock()
-
-
-def forget_instances() -> None:
-    """Forget the instances that are kept; for tests, and whoever wants their memory back."""
-    with _idle_lock:
-        for instance, _ in _idle.values():
-            instance.close()
-        _idle.clear()
 
 
 class Box:
@@ -112,15 +96,14 @@ class Box:
 
     # --- state ---
 
-    def _key(self) -> _Key:
+    def _key(self) -> idle.Key:
         state = self._heap.get(STATE_KEY)
         return self.module.metered, self._heap.region(MEMORY_REGION).digest(), encode(state), self._limit
 
     def _take(self, state: tuple[Any, ...] | None) -> tuple[Instance, Image]:
         """Return an instance that is in step with the heap."""
         if state is not None:
-            with _idle_lock:
-                found = _idle.pop(self._key(), None)
+            found = idle.take(self._key())
             if found is not None:
                 return found
         instance = Instance(self.module, self._limit)
@@ -160,20 +143,8 @@ class Box:
 
     def keep(self) -> None:
         """Be done with the activation, the state of which was stored: keep the instance at hand."""
-        instance = self.instance
-        instance.host = None
-        key = self._key()
-        with _idle_lock:
-            old = _idle.pop(key, None)
-            _idle[key] = (instance, self._image)
-            gone = [] if old is None else [old]
-            kept = sum(one.size for one, _ in _idle.values())
-            while len(_idle) > WASM_INSTANCES_KEPT_MAX or kept > WASM_INSTANCE_BYTES_KEPT_MAX:
-                _, first = _idle.popitem(last=False)
-                kept -= first[0].size
-                gone.append(first)
-        for one, _ in gone:
-            one.close()
+        self.instance.host = None
+        idle.keep(self._key(), self.instance, self._image)
 
     def discard(self) -> None:
         """Be done with it, whatever became of it."""
@@ -394,7 +365,11 @@ def _read_state(state: Any, digest: bytes) -> tuple[Any, ...] | None:
     if state is None:
         return None
     shape = (str, bytes, int, tuple, bool, int)
-    if type(state) is not tuple or tuple(map(type, state)) != shape or any(type(bits) is not bytes for bits in state[3]):
+    if (
+        type(state) is not tuple
+        or tuple(map(type, state)) != shape
+        or any(type(bits) is not bytes for bits in state[3])
+    ):
         raise StateRefused("what stands under 'wasm' is no state of a WebAssembly process")
     if state[0] != ENGINE:
         raise HostTrouble(

@@ -83,7 +83,8 @@ async def perform(process: Process, child_program: type[Process], call: tuple[An
 async def _perform(process: Process, child_program: type[Process], call: tuple[Any, ...]) -> Any:
     name, child = call[0], call[1]
     if name in ("make", "put"):
-        values, delete, start, gas = (*call[2:], *(_NOTHING, (), False, None)[len(call) - 2 :])
+        given: tuple[Any, ...] = call[2:] + (_NOTHING, (), False, None)[len(call) - 2 :]
+        values, delete, start, gas = given
         program = child_program if name == "make" else None
         return await process.put(child, values, program=program, delete=delete, start=start, gas=gas)
     if name == "get":

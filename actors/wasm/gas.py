@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.wasm.engine import OutOfFuel
+from actors.wasm.traps import OutOfFuel
 
 if TYPE_CHECKING:
     from actors.meter import Meter
-    from actors.wasm.engine import Instance
+    from actors.wasm.instance import Instance
 
 FUEL_PER_GAS: Final = 100
 #: A call of an imported function.

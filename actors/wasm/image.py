@@ -15,14 +15,14 @@ from actors.errors import ProgramError
 from actors.keys import encode_key, show_key
 from actors.values import ABSENT
 from actors.wasm.binary import WASM_PAGE_BYTES
-from actors.wasm.engine import differs
+from actors.wasm.library import differs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
     from actors.memory import Slot
-    from actors.wasm.engine import Instance
+    from actors.wasm.instance import Instance
 
 PAGE_BYTES: Final = 4_096
 MEMORY_REGION: Final = "memory"

@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 #: What stands behind an opcode.
-_UNKNOWN, _NOTHING, _NUMBER, _TWO_NUMBERS, _FOUR_BYTES, _EIGHT_BYTES, _TABLE, _TYPES, _PREFIX, _VECTOR, _BANNED = range(11)
+_UNKNOWN, _NOTHING, _NUMBER, _TWO_NUMBERS, _FOUR_BYTES, _EIGHT_BYTES, _TABLE, _TYPES, _PREFIX, _VECTOR, _BANNED = range(
+    11
+)
+_NUMBERS: Final = (_NUMBER, _TWO_NUMBERS)
 _END: Final = 0x0B
 _OPENS: Final = frozenset({0x02, 0x03, 0x04})
 
@@ -101,7 +104,7 @@ def stateful(code: bytes, at: int, end: int, *, whole: bool = False) -> tuple[in
         opcode = code[at]
         kind = kinds[opcode]
         at += 1
-        if kind == _NUMBER or kind == _TWO_NUMBERS:
+        if kind in _NUMBERS:
             while code[at] > 127:
                 at += 1
             at += 1
