@@ -61,6 +61,9 @@ class Process:
     #: activations of this program were seen to be worth the way. Never changes a result.
     placement: ClassVar[Placement] = "loop"
 
+    #: Whether it takes what it uses out of its meter itself, so that no ticks are put into its code.
+    meters_itself: ClassVar[bool] = False
+
     heap: Heap
     path: Path
     #: What its activation may still do; None: it is not metered.

@@ -76,9 +76,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from actors.errors import ProgramError
+from actors.heap import Heap
 from actors.limits import WASM_MEMORY_BYTES_MAX
 from actors.process import Process
-from actors.values import encode
+from actors.values import ABSENT, encode
 from actors.wasm.binary import ModuleRefused
 from actors.wasm.box import Aborted, Box
 from actors.wasm.calls import AbiRefused, perform
@@ -110,6 +111,7 @@ class WasmProcess(Process):
     module: ClassVar[str | bytes | None] = None
     #: How large its memory may become.
     memory_bytes_max: ClassVar[int] = 64 * 1024 * 1024
+    meters_itself: ClassVar[bool] = True
     #: The module of the class, read when the class is made.
     _code: ClassVar[str | bytes | None] = None
 
@@ -119,6 +121,8 @@ class WasmProcess(Process):
             raise ProgramError(
                 f"{cls.__qualname__}: memory_bytes_max is {cls.memory_bytes_max!r}; it is an int, 0 to {WASM_MEMORY_BYTES_MAX}"
             )
+        if "run" in cls.__dict__:
+            raise ProgramError(f"{cls.__qualname__}: run is the module's; write what Python is to do into the parent")
         if "module" in cls.__dict__:
             cls._code = _read(cls)
 
@@ -153,14 +157,15 @@ class WasmProcess(Process):
                 box.go_on(done, answer)
 
     def _module(self) -> bytes:
-        code = self.heap.get("module", self._code)
-        if type(code) is bytes:
-            return code
+        given = Heap(self.heap.memory, self.path).get("module", ABSENT)
+        if given is not ABSENT:
+            if type(given) is not bytes:
+                raise ModuleRefused(f"what stands under 'module' is a {type(given).__name__}; it is a module's bytes")
+            return given
+        code = self._code
         if code is None:
             raise ModuleRefused("there is no module: put its bytes under 'module', or name it in the class")
-        if type(code) is not str or "module" in self.heap:
-            raise ModuleRefused(f"what stands under 'module' is a {type(code).__name__}; it is the bytes of a module")
-        return _from_text(code)
+        return code if isinstance(code, bytes) else _from_text(code)
 
 
 _from_text = lru_cache(maxsize=64)(from_text)

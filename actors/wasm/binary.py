@@ -18,7 +18,7 @@ where wasmtime, which validates the result, is the stricter one.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from actors.errors import ProgramError
 from actors.limits import (
@@ -33,19 +33,36 @@ from actors.limits import (
 from actors.wasm.opcodes import ImmediateError, stateful
 from actors.wire import varint
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MEMORY: Final = "lockstep:memory"
 START: Final = "lockstep:start"
 GLOBAL: Final = "lockstep:global "
 WASM_PAGE_BYTES: Final = 65_536
 
 _HEAD: Final = b"\0asm\1\0\0\0"
-_CUSTOM, _IMPORT, _FUNCTION, _TABLE, _MEMORY, _GLOBAL, _EXPORT, _START, _ELEMENT, _CODE, _DATA = (
-    (0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+_CUSTOM, _TYPE, _IMPORT, _FUNCTION, _TABLE, _MEMORY, _GLOBAL, _EXPORT, _START, _ELEMENT, _CODE, _DATA = (
+    (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 )  # fmt: skip
 #: The order in which sections stand: the count of data segments (12) comes before the code.
 _ORDER: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11)
-_NUMBERS: Final = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128"}
-_REFERENCES: Final = (0x70, 0x6F)
+_NUMBERS: Final = {0x7F: "i", 0x7E: "I", 0x7D: "f", 0x7C: "F", 0x7B: "v"}
+_REFERENCES: Final = {0x70: "r", 0x6F: "r"}
+_LETTERS: Final = _NUMBERS | _REFERENCES
+
+#: The functions of "lockstep" that a module may import, with their types.
+IMPORTS: Final = {
+    "get": "iiii→i",
+    "set": "iiii→",
+    "delete": "ii→i",
+    "next": "iiii→i",
+    "call": "ii→i",
+    "answer": "ii→i",
+    "charge": "I→",
+    "log": "ii→",
+    "abort": "ii→",
+}
 
 
 class ModuleRefused(ProgramError):
@@ -55,10 +72,18 @@ class ModuleRefused(ProgramError):
 
 
 class Checked(NamedTuple):
-    """A module that may be compiled."""
+    """A module that may be compiled.
+
+    Types are letters: i and I for the ints of 32 and 64 bits, f and F for the floats, v for a vector, r for a reference.
+    """
 
     #: The module with the exports that are added.
     code: bytes
+    #: The types of the functions that it exports, by name: "ii→i". (wasmtime's C interface ends the process where it is
+    #: asked for types with vectors in them.)
+    functions: Mapping[str, str]
+    #: The globals of type i32 that it exports.
+    words: frozenset[str]
     #: The types of the globals that may change, in order.
     globals: tuple[str, ...]
     has_memory: bool
@@ -129,7 +154,11 @@ class _Module:
 
     def __init__(self, code: bytes) -> None:
         self.sections: dict[int, bytes] = {}
-        self.globals: list[tuple[int, str]] = []
+        #: The types of the module, of its functions and of its globals; of those that may change, with their indexes.
+        self.types: list[str] = []
+        self.functions: list[str] = []
+        self.globals: list[tuple[str, bool]] = []
+        self.changing: list[tuple[int, str]] = []
         reader = _Reader(code, len(_HEAD), len(code))
         before = -1
         while reader.at < reader.end:
@@ -152,8 +181,9 @@ class _Module:
         return reader, reader.number()
 
     def checked(self) -> Checked:
+        self.read_types()
         self.check_imports()
-        self.check_functions()
+        self.read_functions()
         self.check_tables()
         has_memory = self.check_memory()
         self.read_globals()
@@ -161,13 +191,32 @@ class _Module:
         self.check_data()
         self.check_code()
         start = self.sections.pop(_START, None)
-        self.add_exports(has_memory, start)
+        functions, words = self.add_exports(has_memory, start)
         parts = [_HEAD]
         for kind in _ORDER:
             body = self.sections.get(kind)
             if body is not None:
                 parts += [bytes((kind,)), varint(len(body)), body]
-        return Checked(b"".join(parts), tuple(kind for _, kind in self.globals), has_memory, start is not None)
+        kinds = tuple([kind for _, kind in self.changing])
+        return Checked(b"".join(parts), functions, words, kinds, has_memory, start is not None)
+
+    def read_types(self) -> None:
+        reader, count = self.section(_TYPE)
+        if count > WASM_FUNCTIONS_MAX:
+            _too_many("types", count, WASM_FUNCTIONS_MAX)
+        for _ in range(count):
+            if reader.byte() != 0x60:
+                raise ModuleRefused(
+                    "a type that is not a function's, which belongs to a feature that is not to be had here"
+                )
+            sides = ["".join([self.letter(reader) for _ in range(reader.number())]) for _ in range(2)]
+            self.types.append("→".join(sides))
+
+    def letter(self, reader: _Reader) -> str:
+        kind = reader.byte()
+        if kind not in _LETTERS:
+            raise ModuleRefused(f"a type of kind {kind:#x}, which belongs to a feature that is not to be had here")
+        return _LETTERS[kind]
 
     def check_imports(self) -> None:
         reader, count = self.section(_IMPORT)
@@ -181,12 +230,17 @@ class _Module:
                     f"it imports the {what} {module!r} {name!r}; a process imports functions of 'lockstep' alone "
                     "(actors.wasm lists them), no WASI and no JavaScript"
                 )
-            reader.number()
+            found = self.types[reader.number()]
+            if IMPORTS.get(name) != found:
+                known = f"has the type {IMPORTS[name]}, not {found}" if name in IMPORTS else "is not there"
+                raise ModuleRefused(f"it imports the function {name!r} of 'lockstep', which {known}; see actors.wasm")
+            self.functions.append(found)
 
-    def check_functions(self) -> None:
-        _, count = self.section(_FUNCTION)
+    def read_functions(self) -> None:
+        reader, count = self.section(_FUNCTION)
         if count > WASM_FUNCTIONS_MAX:
             _too_many("functions", count, WASM_FUNCTIONS_MAX)
+        self.functions += [self.types[reader.number()] for _ in range(count)]
 
     def check_tables(self) -> None:
         reader, count = self.section(_TABLE)
@@ -219,13 +273,14 @@ class _Module:
     def read_globals(self) -> None:
         reader, count = self.section(_GLOBAL)
         for index in range(count):
-            kind, changes = reader.byte(), reader.byte()
+            kind, changes = self.letter(reader), reader.byte()
+            self.globals.append((kind, bool(changes)))
             if changes:
-                if kind not in _NUMBERS:
+                if kind == "r":
                     raise ModuleRefused(f"global {index} may change and is a reference, which no heap can keep")
-                self.globals.append((index, _NUMBERS[kind]))
-                if len(self.globals) > WASM_GLOBALS_MAX:
-                    _too_many("globals that may change", len(self.globals), WASM_GLOBALS_MAX)
+                self.changing.append((index, kind))
+                if len(self.changing) > WASM_GLOBALS_MAX:
+                    _too_many("globals that may change", len(self.changing), WASM_GLOBALS_MAX)
             reader.constant()
 
     def check_elements(self) -> None:
@@ -277,22 +332,31 @@ class _Module:
             if end != body.end:
                 raise IndexError(f"function {function} goes on behind its end")
 
-    def add_exports(self, has_memory: bool, start: bytes | None) -> None:
+    def add_exports(self, has_memory: bool, start: bytes | None) -> tuple[dict[str, str], frozenset[str]]:
+        """Add exports. Returns the types of the functions, and the names of the globals of type i32, that are exported."""
         reader, count = self.section(_EXPORT)
         kept = reader.data[reader.at :] if _EXPORT in self.sections else b""
+        functions: dict[str, str] = {}
+        words: set[str] = set()
         for _ in range(count):
             name = reader.name()
             if name.startswith("lockstep:"):
                 raise ModuleRefused(f"it exports {name!r}; names that begin with 'lockstep:' are taken")
-            reader.byte()
-            reader.number()
-        added = [_export(f"{GLOBAL}{i}", 3, varint(index)) for i, (index, _) in enumerate(self.globals)]
+            kind, index = reader.byte(), reader.number()
+            if kind == 0:
+                functions[name] = self.functions[index]
+            elif kind == 3 and self.globals[index][0] == "i":
+                words.add(name)
+        added = [_export(f"{GLOBAL}{i}", 3, varint(index)) for i, (index, _) in enumerate(self.changing)]
         if has_memory:
             added.append(_export(MEMORY, 2, b"\0"))
         if start is not None:
             added.append(_export(START, 0, start))
         if count + len(added):
             self.sections[_EXPORT] = varint(count + len(added)) + kept + b"".join(added)
+        if start is not None:
+            functions[START] = "→"
+        return functions, frozenset(words)
 
 
 def _export(name: str, kind: int, index: bytes) -> bytes:

@@ -16,6 +16,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.errors import CodecError, HostTrouble, LimitExceeded, ProgramError
+from actors.heap import Heap
 from actors.keys import decode_key, encode_key
 from actors.memory import to_slot
 from actors.values import decode, encode
@@ -37,9 +38,9 @@ STATE_KEY: Final = "wasm"
 #: How many pages of WebAssembly the stack for asyncify has, where the module brings none.
 _STACK_PAGES: Final = 2
 _ASYNCIFY: Final = {
-    "asyncify_start_unwind": "i32→",
+    "asyncify_start_unwind": "i→",
     "asyncify_stop_unwind": "→",
-    "asyncify_start_rewind": "i32→",
+    "asyncify_start_rewind": "i→",
     "asyncify_stop_rewind": "→",
 }
 _STACK: Final = "lockstep_stack"
@@ -67,20 +68,25 @@ class Box:
 
     def __init__(self, process: Process, code: bytes, memory_bytes_max: int) -> None:
         self._process = process
+        #: What the module reads and writes, which costs gas, and what the box does, which does not: it would do more
+        #: where no instance is at hand.
         self._heap = process.heap
+        self._own = Heap(process.heap.memory, process.path)
         self._limit = memory_bytes_max
         digest = engine.digest_of(code)
-        state = _read_state(self._heap.get(STATE_KEY), digest)
+        state = _read_state(self._own.get(STATE_KEY), digest)
         #: Whether it never ran.
         self.fresh = state is None
         if state is None and process.meter is not None:
             process.meter.charge(-(-len(code) // MODULE_BYTES_PER_GAS))
         self.module = engine.compiled(code, digest, metered=process.meter is not None)
-        if self.module.functions.get("run") != "→":
+        if self.module.checked.functions.get("run") != "→":
             raise ModuleRefused("the module does not export a function 'run' that takes nothing and returns nothing")
         #: Whether calls may wait: the module was made with asyncify.
-        self.waits = all(self.module.functions.get(name) == kind for name, kind in _ASYNCIFY.items())
+        self.waits = all(self.module.checked.functions.get(name) == kind for name, kind in _ASYNCIFY.items())
         self.suspended = False if state is None else state[4]
+        if self.suspended and not self.waits:
+            raise StateRefused("what stands under 'wasm' is suspended, and the module cannot wait")
         self._stack = 0 if state is None else state[5]
         self.instance, self._image = self._take(state)
         self._gauge = Gauge(self.instance, process.meter)
@@ -97,8 +103,8 @@ class Box:
     # --- state ---
 
     def _key(self) -> idle.Key:
-        state = self._heap.get(STATE_KEY)
-        return self.module.metered, self._heap.region(MEMORY_REGION).digest(), encode(state), self._limit
+        state = self._own.get(STATE_KEY)
+        return self.module.metered, self._own.region(MEMORY_REGION).digest(), encode(state), self._limit
 
     def _take(self, state: tuple[Any, ...] | None) -> tuple[Instance, Image]:
         """Return an instance that is in step with the heap."""
@@ -113,7 +119,7 @@ class Box:
             image = Image(instance.size)
             if state is not None:
                 image.clear(instance)
-            image.load(instance, self._heap.region(MEMORY_REGION).items())
+            image.load(instance, self._own.region(MEMORY_REGION).items())
         except BaseException:
             instance.close()
             raise
@@ -137,9 +143,9 @@ class Box:
         kinds = self.module.checked.globals
         values = tuple([self.instance.get_global(which) for which in range(len(kinds))])
         state = (ENGINE, self.module.digest, self.instance.size, values, self.suspended, self._stack)
-        if self._heap.get(STATE_KEY) != state:
+        if self._own.get(STATE_KEY) != state:
             slots[encode_key(STATE_KEY)] = to_slot(state)
-        self._heap.memory.write(slots)
+        self._own.memory.write(slots)
 
     def keep(self) -> None:
         """Be done with the activation, the state of which was stored: keep the instance at hand."""
@@ -156,7 +162,7 @@ class Box:
         """Run what a module runs once: its start function, and `_initialize`."""
         if self.module.checked.has_start:
             self._enter(START)
-        if self.module.functions.get("_initialize") == "→":
+        if self.module.checked.functions.get("_initialize") == "→":
             self._enter("_initialize")
 
     def run(self) -> None:
@@ -178,7 +184,7 @@ class Box:
     def go_on(self, done: bool, answer: bytes) -> None:
         """Hand in the answer of a call that was performed after `run` returned."""
         self._answered(done, answer)
-        if self.module.functions.get(_GO_ON) == "→":
+        if self.module.checked.functions.get(_GO_ON) == "→":
             self._enter(_GO_ON)
 
     def _answered(self, done: bool, answer: bytes) -> None:
@@ -315,7 +321,7 @@ class Box:
     def _place_stack(self) -> None:
         """Find the place where asyncify keeps the module's stack, or make it; and begin it."""
         instance = self.instance
-        if _STACK in self.module.words:
+        if _STACK in self.module.checked.words:
             self._stack = instance.word(_STACK)
             self._check_stack()
             return

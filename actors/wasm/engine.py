@@ -12,13 +12,14 @@ import ctypes
 import threading
 from collections import OrderedDict
 from ctypes import CFUNCTYPE, c_void_p
+from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Final
 
 from actors.limits import WASM_MODULES_KEPT_MAX, WASM_STACK_BYTES
-from actors.wasm.binary import ModuleRefused, check
-from actors.wasm.instance import IMPORTS, Module, import_called
+from actors.wasm.binary import IMPORTS, ModuleRefused, check
+from actors.wasm.instance import Module, import_called
 from actors.wasm.library import ffi, wasmtime
 
 #: What stands in the state for the engine that made it. Fuel and results of another release may differ.
@@ -44,7 +45,8 @@ class _Engine:
         self.compiled: OrderedDict[bytes, Module] = OrderedDict()
         self.lock = threading.Lock()
         kinds = {"i": wasmtime.ValType.i32, "I": wasmtime.ValType.i64}
-        for which, (name, parameters, results) in enumerate(IMPORTS, 1):
+        for which, (name, type_text) in enumerate(IMPORTS.items(), 1):
+            parameters, results = type_text.split("→")
             kind = wasmtime.FuncType([kinds[one]() for one in parameters], [kinds[one]() for one in results])
             found = ffi.wasmtime_linker_define_func_unchecked(
                 self.linker.ptr(),
@@ -66,15 +68,7 @@ class _Engine:
             linked = self.linker.instantiate_pre(compiled)
         except wasmtime.WasmtimeError as error:
             raise ModuleRefused(f"wasmtime refuses the module: {error}") from None
-        functions, words = {}, set()
-        for export in compiled.exports:
-            if isinstance(export.type, wasmtime.FuncType):
-                functions[export.name] = "→".join(
-                    " ".join(str(one) for one in side) for side in (export.type.params, export.type.results)
-                )
-            elif isinstance(export.type, wasmtime.GlobalType) and str(export.type.content) == "i32":
-                words.add(export.name)
-        return Module(digest, checked, functions, frozenset(words), linked, self.engine, self.metered)
+        return Module(digest, checked, linked, self.engine, self.metered)
 
 
 _engines: Final[dict[bool, _Engine]] = {}
@@ -113,6 +107,7 @@ def compiled(code: bytes, digest: bytes, *, metered: bool) -> Module:
     return module
 
 
+@lru_cache(maxsize=16)
 def digest_of(code: bytes) -> bytes:
     """Return what stands for a module in a state."""
     return sha256(code).digest()

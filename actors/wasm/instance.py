@@ -9,11 +9,11 @@ from __future__ import annotations
 import ctypes
 import itertools
 from ctypes import CFUNCTYPE, POINTER, byref, c_size_t, c_uint64, c_void_p, memmove
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from actors.errors import HostTrouble
 from actors.limits import WASM_TABLE_ELEMENTS_MAX
-from actors.wasm.binary import GLOBAL, MEMORY, Checked, ModuleRefused
+from actors.wasm.binary import GLOBAL, IMPORTS, MEMORY, Checked, ModuleRefused
 from actors.wasm.library import (
     call_function,
     caller_context,
@@ -37,32 +37,12 @@ from actors.wasm.library import (
 )
 from actors.wasm.traps import trap_error
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-#: The functions of "lockstep" that a module may import: (name, parameters, results).
-IMPORTS: Final = (
-    ("get", "iiii", "i"),
-    ("set", "iiii", ""),
-    ("delete", "ii", "i"),
-    ("next", "iiii", "i"),
-    ("call", "ii", "i"),
-    ("answer", "ii", "i"),
-    ("charge", "I", ""),
-    ("log", "ii", ""),
-    ("abort", "ii", ""),
-)
-
 
 class Module(NamedTuple):
     """A module that was compiled."""
 
     digest: bytes
     checked: Checked
-    #: Exported functions by name, as parameters and results: "ii→i".
-    functions: Mapping[str, str]
-    #: Exported globals of type i32, by name.
-    words: frozenset[str]
     #: Linked with what it imports, ready to make instances of.
     linked: Any
     engine: wasmtime.Engine
@@ -79,8 +59,9 @@ class Host(Protocol):
 
 
 #: The types of globals that a heap can keep, with their sizes in bytes.
-SIZES: Final = {"i32": 4, "i64": 8, "f32": 4, "f64": 8, "v128": 16}
-_KINDS: Final = {"i32": 0, "i64": 1, "f32": 2, "f64": 3, "v128": 4}
+SIZES: Final = {"i": 4, "I": 8, "f": 4, "F": 8, "v": 16}
+_KINDS: Final = {"i": 0, "I": 1, "f": 2, "F": 3, "v": 4}
+_IMPORTS: Final = [(name, *kind.split("→")) for name, kind in IMPORTS.items()]
 
 _numbers: Final = itertools.count(1)
 #: The instances that may call, by the number that their store carries.
@@ -91,7 +72,7 @@ _instances: Final[dict[int, Instance]] = {}
 def import_called(which: int, caller: int, values: Any, count: int) -> int:
     """Answer a call of an imported function; its parameters stand where its result is to stand."""
     instance = _instances[get_data(caller_context(caller))]
-    name, parameters, results = IMPORTS[which - 1]
+    name, parameters, results = _IMPORTS[which - 1]
     try:
         arguments = [values[i].i64 if kind == "I" else values[i].i32 & 0xFFFF_FFFF for i, kind in enumerate(parameters)]
         assert instance.host is not None
@@ -192,7 +173,7 @@ class Instance:
             if raised is not None:
                 raise raised
             raise HostTrouble("WasmtimeFailed", f"a call of {name} could not be made")
-        return int(values[0].i32) if self.module.functions[name].endswith("i32") else None
+        return int(values[0].i32) if self.module.checked.functions[name].endswith("→i") else None
 
     # --- fuel ---
 
