@@ -80,6 +80,9 @@ WASM_GLOBALS_MAX: Final = 256
 WASM_TABLE_ELEMENTS_MAX: Final = 65_536
 WASM_MEMORY_BYTES_MAX: Final = 256 * 1024 * 1024
 
+#: The most system calls that wait to be performed until a module returns.
+WASM_CALLS_PENDING_MAX: Final = 1_024
+
 #: How much native stack a WebAssembly call may take, in bytes. Every thread that Python makes has several times as much.
 WASM_STACK_BYTES: Final = 1024 * 1024
 

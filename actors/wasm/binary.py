@@ -351,7 +351,10 @@ class _Module:
         if has_memory:
             added.append(_export(MEMORY, 2, b"\0"))
         if start is not None:
-            added.append(_export(START, 0, start))
+            index = _Reader(start, 0, len(start)).number()
+            if self.functions[index] != "→":
+                raise ModuleRefused("its start function takes or returns something")
+            added.append(_export(START, 0, varint(index)))
         if count + len(added):
             self.sections[_EXPORT] = varint(count + len(added)) + kept + b"".join(added)
         if start is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.errors import CodecError, HostTrouble, LimitExceeded, ProgramError
 from actors.heap import Heap
 from actors.keys import decode_key, encode_key
+from actors.limits import WASM_CALLS_PENDING_MAX
 from actors.memory import to_slot
 from actors.values import decode, encode
 from actors.wasm import engine, idle
@@ -311,6 +312,10 @@ class Box:
         if not self.waits:
             if call[0] == "ret":
                 raise AbiRefused("call: ret in the middle takes a module that was made with asyncify")
+            if len(self.pending) >= WASM_CALLS_PENDING_MAX:
+                raise LimitExceeded(
+                    f"{WASM_CALLS_PENDING_MAX} system calls wait for `run` to return, which is the limit"
+                )
             self.pending.append(call)
             return 0
         self._place_stack()
