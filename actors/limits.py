@@ -74,6 +74,10 @@ WASM_MODULE_BYTES_MAX: Final = 4 * 1024 * 1024
 WASM_FUNCTIONS_MAX: Final = 32_768
 WASM_FUNCTION_BYTES_MAX: Final = 256 * 1024
 WASM_LOCALS_MAX: Final = 262_144
+#: The most weight of a module: for each function its locals times its branches, those within loops counted once more for
+#: each loop, and 16 for a call. One unit takes about a microsecond to compile, where without this bound 200 kB were found
+#: that take minutes and 7 GB. QuickJS with asyncify, 1.2 MB, weighs 2,500,000.
+WASM_WEIGHT_MAX: Final = 8_000_000
 
 #: The most globals of a module that may change; all tables of one together, in elements; its memory, in bytes.
 WASM_GLOBALS_MAX: Final = 256

@@ -29,8 +29,9 @@ from actors.limits import (
     WASM_MEMORY_BYTES_MAX,
     WASM_MODULE_BYTES_MAX,
     WASM_TABLE_ELEMENTS_MAX,
+    WASM_WEIGHT_MAX,
 )
-from actors.wasm.opcodes import ImmediateError, stateful
+from actors.wasm.opcodes import ImmediateError, walk
 from actors.wire import varint
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ _ORDER: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11)
 _NUMBERS: Final = {0x7F: "i", 0x7E: "I", 0x7D: "f", 0x7C: "F", 0x7B: "v"}
 _REFERENCES: Final = {0x70: "r", 0x6F: "r"}
 _LETTERS: Final = _NUMBERS | _REFERENCES
+
+#: What a call weighs.
+_CALL_WEIGHT: Final = 16
 
 #: The functions of "lockstep" that a module may import, with their types.
 IMPORTS: Final = {
@@ -88,6 +92,8 @@ class Checked(NamedTuple):
     globals: tuple[str, ...]
     has_memory: bool
     has_start: bool
+    #: What it takes to compile it (`limits.WASM_WEIGHT_MAX`).
+    weight: int
 
 
 def check(code: bytes) -> Checked:
@@ -146,7 +152,7 @@ class _Reader:
 
     def constant(self) -> None:
         """Pass over a constant expression."""
-        self.at = stateful(self.data, self.at, self.end)[0]
+        self.at = walk(self.data, self.at, self.end).end
 
 
 class _Module:
@@ -159,6 +165,9 @@ class _Module:
         self.functions: list[str] = []
         self.globals: list[tuple[str, bool]] = []
         self.changing: list[tuple[int, str]] = []
+        #: Locals of all functions; and what it takes to compile them all.
+        self.locals = 0
+        self.weight = 0
         reader = _Reader(code, len(_HEAD), len(code))
         before = -1
         while reader.at < reader.end:
@@ -198,7 +207,7 @@ class _Module:
             if body is not None:
                 parts += [bytes((kind,)), varint(len(body)), body]
         kinds = tuple([kind for _, kind in self.changing])
-        return Checked(b"".join(parts), functions, words, kinds, has_memory, start is not None)
+        return Checked(b"".join(parts), functions, words, kinds, has_memory, start is not None, self.weight)
 
     def read_types(self) -> None:
         reader, count = self.section(_TYPE)
@@ -314,23 +323,32 @@ class _Module:
 
     def check_code(self) -> None:
         reader, count = self.section(_CODE)
-        every = 0
+        imported = len(self.functions) - count
+        if imported < 0:
+            raise IndexError(f"it has code for {count} functions, and fewer functions")
         for function in range(count):
             size = reader.number()
             if size > WASM_FUNCTION_BYTES_MAX:
                 _too_many(f"bytes in function {function}", size, WASM_FUNCTION_BYTES_MAX)
             body = _Reader(reader.data, reader.at, reader.at + size)
             reader.take(size)
+            locals_ = self.functions[imported + function].index("→")
             for _ in range(body.number()):
-                every += body.number()
+                locals_ += body.number()
                 body.byte()
-                if every > WASM_LOCALS_MAX:
-                    _too_many("locals", every, WASM_LOCALS_MAX)
-            end, found = stateful(body.data, body.at, body.end, whole=True)
-            if found is not None:
-                raise ModuleRefused(f"function {function} has the instruction {found}: tables that change are not kept")
-            if end != body.end:
+            self.locals += locals_
+            if self.locals > WASM_LOCALS_MAX:
+                _too_many("locals", self.locals, WASM_LOCALS_MAX)
+            walked = walk(body.data, body.at, body.end, whole=True)
+            if walked.banned is not None:
+                raise ModuleRefused(
+                    f"function {function} has the instruction {walked.banned}: tables that change are not kept"
+                )
+            if walked.end != body.end:
                 raise IndexError(f"function {function} goes on behind its end")
+            self.weight += (1 + locals_) * (1 + walked.joints) + _CALL_WEIGHT * walked.calls
+            if self.weight > WASM_WEIGHT_MAX:
+                _too_many("weight (locals times branches, and calls)", self.weight, WASM_WEIGHT_MAX)
 
     def add_exports(self, has_memory: bool, start: bytes | None) -> tuple[dict[str, str], frozenset[str]]:
         """Add exports. Returns the types of the functions, and the names of the globals of type i32, that are exported."""

@@ -25,7 +25,7 @@ from actors.wasm import engine, idle
 from actors.wasm.binary import START, WASM_PAGE_BYTES, ModuleRefused
 from actors.wasm.calls import RESERVED, AbiRefused, check_call
 from actors.wasm.engine import ENGINE
-from actors.wasm.gas import CALL_GAS, MODULE_BYTES_PER_GAS, Gauge
+from actors.wasm.gas import CALL_GAS, MODULE_BYTE_GAS, Gauge
 from actors.wasm.image import MEMORY_REGION, Image, StateRefused
 from actors.wasm.instance import SIZES, Instance
 from actors.wasm.traps import OutOfFuel, WasmTrap
@@ -78,9 +78,12 @@ class Box:
         state = _read_state(self._own.get(STATE_KEY), digest)
         #: Whether it never ran.
         self.fresh = state is None
+        pay = _pay_nothing
         if state is None and process.meter is not None:
-            process.meter.charge(-(-len(code) // MODULE_BYTES_PER_GAS))
-        self.module = engine.compiled(code, digest, metered=process.meter is not None)
+            # Each process pays for its module once, compiled already or not.
+            pay = process.meter.charge
+            pay(len(code) * MODULE_BYTE_GAS)
+        self.module = engine.compiled(code, digest, pay, metered=process.meter is not None)
         if self.module.checked.functions.get("run") != "→":
             raise ModuleRefused("the module does not export a function 'run' that takes nothing and returns nothing")
         #: Whether calls may wait: the module was made with asyncify.
@@ -369,6 +372,10 @@ _FUNCTIONS: Final[dict[str, Callable[..., int | None]]] = {
     "log": Box._write_log,
     "abort": Box._abort,
 }
+
+
+def _pay_nothing(gas: int) -> None:
+    pass
 
 
 def _read_state(state: Any, digest: bytes) -> tuple[Any, ...] | None:

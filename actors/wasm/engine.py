@@ -15,12 +15,15 @@ from ctypes import CFUNCTYPE, c_void_p
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from actors.limits import WASM_MODULES_KEPT_MAX, WASM_STACK_BYTES
 from actors.wasm.binary import IMPORTS, ModuleRefused, check
 from actors.wasm.instance import Module, import_called
 from actors.wasm.library import ffi, wasmtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: What stands in the state for the engine that made it. Fuel and results of another release may differ.
 ENGINE: Final = f"wasmtime {version('wasmtime').split('.')[0]}"
@@ -61,8 +64,9 @@ class _Engine:
             )
             assert not found
 
-    def compile(self, code: bytes, digest: bytes) -> Module:
+    def compile(self, code: bytes, digest: bytes, pay: Callable[[int], None]) -> Module:
         checked = check(code)
+        pay(checked.weight)
         try:
             compiled = wasmtime.Module(self.engine, checked.code)
             linked = self.linker.instantiate_pre(compiled)
@@ -82,12 +86,13 @@ def _engine(*, metered: bool) -> _Engine:
         return _engines[metered]
 
 
-def compiled(code: bytes, digest: bytes, *, metered: bool) -> Module:
+def compiled(code: bytes, digest: bytes, pay: Callable[[int], None], *, metered: bool) -> Module:
     """Return a module, compiled; the last ones of each kind are kept at hand.
 
     Args:
         code: its bytes.
         digest: their `digest`.
+        pay: called with what it weighs, before it is compiled; also where that was done already.
         metered: whether it is to use fuel.
 
     Raises:
@@ -98,8 +103,10 @@ def compiled(code: bytes, digest: bytes, *, metered: bool) -> Module:
         module = engine.compiled.get(digest)
         if module is not None:
             engine.compiled.move_to_end(digest)
-            return module
-    module = engine.compile(code, digest)
+    if module is not None:
+        pay(module.checked.weight)
+        return module
+    module = engine.compile(code, digest, pay)
     with engine.lock:
         engine.compiled[digest] = module
         if len(engine.compiled) > WASM_MODULES_KEPT_MAX:

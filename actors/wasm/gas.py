@@ -25,8 +25,8 @@ FUEL_PER_GAS: Final = 100
 CALL_GAS: Final = 20
 #: So many bytes that a call moves, or that are written into the heap at a RET, are one gas.
 BYTES_PER_GAS: Final = 64
-#: So many bytes of a module that is new to a process are one gas: it has to be compiled.
-MODULE_BYTES_PER_GAS: Final = 1
+#: A byte of a module that is new to a process; beside these it pays for what the module weighs: it has to be compiled.
+MODULE_BYTE_GAS: Final = 1
 _FUEL_MAX: Final = 2**62
 
 

@@ -6,7 +6,7 @@ Those that are not in these tables belong to features that are switched off, and
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 #: What stands behind an opcode.
 _UNKNOWN, _NOTHING, _NUMBER, _TWO_NUMBERS, _FOUR_BYTES, _EIGHT_BYTES, _TABLE, _TYPES, _PREFIX, _VECTOR, _BANNED = range(
@@ -14,7 +14,11 @@ _UNKNOWN, _NOTHING, _NUMBER, _TWO_NUMBERS, _FOUR_BYTES, _EIGHT_BYTES, _TABLE, _T
 )
 _NUMBERS: Final = (_NUMBER, _TWO_NUMBERS)
 _END: Final = 0x0B
-_OPENS: Final = frozenset({0x02, 0x03, 0x04})
+_LOOP: Final = 0x03
+#: Of block, loop and if; then come br and br_if, and the branch through a table.
+_LAST_OPENING: Final = 0x04
+_TABLE_BRANCH: Final = 0x0E
+_CALLS: Final = (0x10, 0x11)
 
 
 class ImmediateError(Exception):
@@ -84,7 +88,19 @@ def _leb(code: bytes, at: int) -> tuple[int, int]:
             raise ImmediateError(f"a number at byte {at} is too long")
 
 
-def stateful(code: bytes, at: int, end: int, *, whole: bool = False) -> tuple[int, str | None]:
+class Walked(NamedTuple):
+    """What an expression has in it."""
+
+    #: Where it ends.
+    end: int
+    #: The first instruction that changes a table, if there is one; the walk ends there.
+    banned: str | None
+    #: How many instructions begin a block, or leave one; within loops each counts once more for each of them.
+    joints: int
+    calls: int
+
+
+def walk(code: bytes, at: int, end: int, *, whole: bool = False) -> Walked:
     """Walk an expression to its end.
 
     Args:
@@ -93,13 +109,12 @@ def stateful(code: bytes, at: int, end: int, *, whole: bool = False) -> tuple[in
         end: where it has to be over at the latest.
         whole: go on to `end`, as in the body of a function; else stop behind the `end` that closes it.
 
-    Returns:
-        Where it ends, and the first instruction in it that changes a table, if there is one.
-
     Raises:
         ImmediateError, IndexError: this is no code of the features that there are.
     """
-    kinds, depth = _KINDS, 0
+    kinds, joints, loops, calls = _KINDS, 0, 1, 0
+    #: How many loops there were around each block that is open.
+    outside: list[int] = []
     while at < end:
         opcode = code[at]
         kind = kinds[opcode]
@@ -112,21 +127,28 @@ def stateful(code: bytes, at: int, end: int, *, whole: bool = False) -> tuple[in
                 while code[at] > 127:
                     at += 1
                 at += 1
-            elif opcode in _OPENS:
-                depth += 1
+            if opcode in _CALLS:
+                calls += 1
+            elif opcode < _TABLE_BRANCH:
+                joints += loops
+                if opcode <= _LAST_OPENING:
+                    outside.append(loops)
+                    loops += opcode == _LOOP
         elif kind == _NOTHING:
             if opcode == _END:
-                depth -= 1
-                if depth < 0:
+                if outside:
+                    loops = outside.pop()
+                else:
                     if not whole or at == end:
-                        return at, None
+                        return Walked(at, None, joints, calls)
                     raise ImmediateError(f"code goes on behind its end at byte {at}")
         elif kind == _BANNED:
-            return at, "table.set"
+            return Walked(at, "table.set", joints, calls)
         else:
-            at, found = _long(code, at, end, kind, opcode)
-            if found is not None:
-                return at, found
+            joints += loops * (kind == _TABLE)
+            at, banned = _long(code, at, end, kind, opcode)
+            if banned is not None:
+                return Walked(at, banned, joints, calls)
     raise ImmediateError(f"code has no end at byte {end}")
 
 

@@ -138,6 +138,10 @@ ATTACKS: Final[dict[str, tuple[bytes, frozenset[str]]]] = {
         ),
         frozenset({"Exhausted", "MemoryOutOfBounds"}),
     ),
+    "a module that takes more to compile than there is gas": (
+        binary(body=b"\3\x40\x20\0\x22\1\x0d\0\x0b" * 5_000 + b"\x0b", locals_=b"\1" + varint(400) + b"\x7f"),
+        GAS,
+    ),
     "more gas charged than there is": (abi("(call $charge (i64.const 9223372036854775807))"), GAS),
     # --- places and sizes ---
     "a key at the last address": (abi("(drop (call $get (i32.const -1) (i32.const 3) (i32.const 0) (i32.const 9)))"), ABI),
@@ -217,6 +221,12 @@ ATTACKS: Final[dict[str, tuple[bytes, frozenset[str]]]] = {
     "a million functions": (HEAD + section(1, b"\x60\0\0") + section(3, *[b"\0"] * 1_000_000), REFUSED),
     "50,000 locals in each of many functions": (binary(locals_=b"\1" + varint(50_000) + b"\x7f", copies=1_000), REFUSED),
     "a function of many bytes": (binary(body=b"\1" * (WASM_FUNCTION_BYTES_MAX + 1) + b"\x0b"), REFUSED),
+    "a function of many calls": (binary(body=b"\x10\0" * 120_000 + b"\x0b", copies=6), REFUSED),
+    "locals that are changed in many loops": (
+        binary(body=b"\3\x40\x20\0\x22\1\x0d\0\x0b" * 15_000 + b"\x0b", locals_=b"\1" + varint(10_000) + b"\x7f"),
+        REFUSED,
+    ),
+    "loops within loops": (binary(body=b"\3\x40" * 5_000 + b"\x0b" * 5_001, locals_=b"\1\x64\x7f"), REFUSED),
     "a function without an end": (binary(body=b"\1\1"), REFUSED),
     "a function that goes on behind its end": (binary(body=b"\x0b\x0b"), REFUSED),
     "a branch table of 2**32 targets": (binary(body=b"\x0e\xff\xff\xff\xff\x0f\x0b"), REFUSED),
