@@ -88,7 +88,7 @@ WASM_MEMORY_BYTES_MAX: Final = 256 * 1024 * 1024
 WASM_CALLS_PENDING_MAX: Final = 1_024
 
 #: How much native stack a WebAssembly call may take, in bytes. Every thread that Python makes has several times as much.
-WASM_STACK_BYTES: Final = 1024 * 1024
+WASM_STACK_BYTES: Final = 4 * 1024 * 1024
 
 #: How many compiled modules, and how many idle instances with how many bytes of memory, one OS process keeps at hand.
 WASM_MODULES_KEPT_MAX: Final = 64

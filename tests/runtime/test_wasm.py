@@ -1,0 +1,95 @@
+"""WebAssembly children under the machine: the same calls, retry, restart, reorg, workers, threads and verify as any."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from wasm_programs import Parent
+
+import runtime
+from actors.wasm import forget_instances
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ADDS: list[dict[str, Any]] = [{"do": "add", "by": by} for by in ([1, 2], [3, 4], [0, 9], [5, 5, 5], [1])]
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> None:
+    forget_instances()
+
+
+async def made(inputs: list[dict[str, Any]], **how: Any) -> list[tuple[Any, str]]:
+    """Make blocks; return the data and the state root of each."""
+    async with runtime.Runtime(Parent, **how) as rt:
+        blocks = [await rt.advance(one) for one in inputs]
+        await rt.verify()
+        return [(block.data, block.state_root.hex()) for block in blocks]
+
+
+async def test_children_go_on_from_block_to_block() -> None:
+    assert [data for data, _ in await made(ADDS, workers=0)] == [(1, 2), (4, 6), (4, 15), (9, 20, 5), (10,)]
+
+
+async def test_restarts_and_forgotten_instances_change_nothing(tmp_path: Path) -> None:
+    expected = await made(ADDS, workers=0)
+    got = []
+    for one in ADDS:
+        forget_instances()
+        async with runtime.Runtime(Parent, store=tmp_path / "a.db", workers=0) as rt:
+            block = await rt.advance(one)
+            got.append((block.data, block.state_root.hex()))
+    assert got == expected
+    assert await made(ADDS, workers=0, forget=True) == expected
+
+
+async def test_workers_and_threads_give_the_same_blocks() -> None:
+    inputs = [{**one, "worker": True} for one in ADDS]
+    expected = await made(inputs, workers=0)
+    assert [data for data, _ in expected] == [data for data, _ in await made(ADDS, workers=0)]
+    assert await made(inputs, workers=2) == expected
+    with ThreadPoolExecutor(2) as threads:
+        assert await made(inputs, workers=2, executor=threads) == expected
+
+
+async def test_another_branch_goes_on_from_its_own_memory() -> None:
+    async with runtime.Runtime(Parent, workers=0) as rt:
+        for one in ADDS[:3]:
+            await rt.advance(one)
+        head = rt.head
+        await rt.revert(1)
+        other = await rt.advance({"do": "add", "by": [10, 20]})
+        assert other.data == (11, 22)
+        await rt.revert(head.hash)
+        assert (await rt.advance({"do": "add", "by": [0, 0]})).data == (4, 15)
+        await rt.revert(other.hash)
+        assert (await rt.advance({"do": "add", "by": [1, 1]})).data == (12, 23)
+        await rt.verify()
+
+
+async def test_the_changes_of_a_child_are_its_pages_and_keys() -> None:
+    [(data, _)] = await made([{"do": "changes"}], workers=0)
+    # Page 4 has the count; page 0 has what was read and is said, in place; the state has the global.
+    assert set(data) == {"wasm", "y", ("memory", 0), ("memory", 4)}
+
+
+async def test_forks_of_a_memory_are_merged_by_pages() -> None:
+    data = [one for one, _ in await made([{"do": "fork", "at": 3}, {"do": "fork", "at": 0}], workers=0)]
+    assert data[0][2] == 7
+    assert data[0][5] == 10
+    assert data[1] == (("memory", 2),)
+
+
+async def test_a_child_that_failed_is_mended_and_started_again() -> None:
+    assert [data for data, _ in await made([{"do": "retry"}], workers=0)] == [("ModuleRefused", 1)]
+
+
+async def test_proofs_and_views_show_pages() -> None:
+    async with runtime.Runtime(Parent, workers=0) as rt:
+        block = await rt.advance(ADDS[0])
+        heap = rt.state(block).at("/0").heap
+        assert heap["memory", 4][20000 % 4096] == 1
+        assert heap["wasm"][0] == "wasmtime 50"
