@@ -87,7 +87,7 @@ WASM_MEMORY_BYTES_MAX: Final = 256 * 1024 * 1024
 #: The most system calls that wait to be performed until a module returns.
 WASM_CALLS_PENDING_MAX: Final = 1_024
 
-#: How much native stack a WebAssembly call may take, in bytes. Every thread that Python makes has several times as much.
+#: How much native stack a WebAssembly call may take, in bytes: half of what threads have, unless somebody says otherwise.
 WASM_STACK_BYTES: Final = 4 * 1024 * 1024
 
 #: How many compiled modules, and how many idle instances with how many bytes of memory, one OS process keeps at hand.

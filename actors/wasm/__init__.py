@@ -22,7 +22,7 @@ Limits      `memory_bytes_max` of the class; at it, memory.grow gives -1. `actor
 The same    Same module and heap, same result and gas, on every machine, for one major release of wasmtime, the name of
 everywhere  which is in the state. NaNs are canonical; there are no threads, no relaxed SIMD, no clock, no randomness and
             no WASI. State of another release ends its process with the host fault `EngineDiffers`. Calls that nest too
-            deep for the native stack (1 MiB) are the host fault `StackOverflow`: how deep that is depends on the compiler.
+            deep for the native stack (4 MiB) are the host fault `StackOverflow`: how deep that is depends on the compiler.
 
 Imports are functions of the module "lockstep". All numbers are i32 but where it says i64. A place and a size that are not
 within the memory, bytes that are no key or no value, and whatever else means nothing, trap as `AbiRefused`.

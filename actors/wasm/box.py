@@ -19,7 +19,7 @@ from actors.errors import CodecError, HostTrouble, LimitExceeded, ProgramError
 from actors.heap import Heap
 from actors.keys import decode_key, encode_key
 from actors.limits import WASM_CALLS_PENDING_MAX
-from actors.memory import to_slot
+from actors.memory import Formed
 from actors.values import decode, encode
 from actors.wasm import engine, idle
 from actors.wasm.binary import START, WASM_PAGE_BYTES, ModuleRefused
@@ -92,6 +92,8 @@ class Box:
         if self.suspended and not self.waits:
             raise StateRefused("what stands under 'wasm' is suspended, and the module cannot wait")
         self._stack = 0 if state is None else state[5]
+        #: The state as it stands in the heap, encoded.
+        self._form = b"" if state is None else encode(state)
         self.instance, self._image = self._take(state)
         self._gauge = Gauge(self.instance, process.meter)
         self._answering = False
@@ -107,8 +109,7 @@ class Box:
     # --- state ---
 
     def _key(self) -> idle.Key:
-        state = self._own.get(STATE_KEY)
-        return self.module.metered, self._own.region(MEMORY_REGION).digest(), encode(state), self._limit
+        return self.module.metered, self._own.region(MEMORY_REGION).digest(), self._form, self._limit
 
     def _take(self, state: tuple[Any, ...] | None) -> tuple[Instance, Image]:
         """Return an instance that is in step with the heap."""
@@ -147,8 +148,10 @@ class Box:
         kinds = self.module.checked.globals
         values = tuple([self.instance.get_global(which) for which in range(len(kinds))])
         state = (ENGINE, self.module.digest, self.instance.size, values, self.suspended, self._stack)
-        if self._own.get(STATE_KEY) != state:
-            slots[encode_key(STATE_KEY)] = to_slot(state)
+        form = encode(state)
+        if form != self._form:
+            slots[encode_key(STATE_KEY)] = Formed(form, state)
+            self._form = form
         self._own.memory.write(slots)
 
     def keep(self) -> None:

@@ -36,6 +36,8 @@ class _Engine:
         config = wasmtime.Config()
         config.consume_fuel = metered
         config.cranelift_nan_canonicalization = True
+        # Nothing is async here; but wasmtime wants that stack to be the larger one.
+        ffi.wasmtime_config_async_stack_size_set(config.ptr(), 2 * WASM_STACK_BYTES)
         config.max_wasm_stack = WASM_STACK_BYTES
         config.wasm_simd = config.wasm_bulk_memory = config.wasm_multi_value = config.wasm_reference_types = True
         config.wasm_threads = config.wasm_relaxed_simd = config.wasm_memory64 = config.wasm_multi_memory = False

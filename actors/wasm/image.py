@@ -68,9 +68,10 @@ class Image:
 
     def clear(self, instance: Instance) -> None:
         """Set the memory to what this is while nothing was loaded: to zeros, which a module's data is not."""
+        address = instance.address
         for begin in range(0, self.size, WASM_PAGE_BYTES):
-            if differs(instance.address + begin, self._address + begin, WASM_PAGE_BYTES):
-                memset(instance.address + begin, 0, WASM_PAGE_BYTES)
+            if differs(address + begin, self._address + begin, WASM_PAGE_BYTES):
+                memset(address + begin, 0, WASM_PAGE_BYTES)
 
     def changed(self, instance: Instance) -> dict[bytes, Slot]:
         """Return what is to be written into a heap, by encoded key, and be in step again."""
