@@ -95,7 +95,7 @@ out.push(child.changes("a").filter(([key]) => key === "total"));
 child.put("a", {by: 127}, {start: true});
 out.push(refused(() => child.get("a", "total")), child.status("a").slice(0, 2));
 child.put("a", {by: 1}, {start: true});
-heap.set("total", 7);
+heap.set("total", 9);
 child.make("b", {module: heap.get("guest"), "by": 1});
 out.push(refused(() => child.merge("a", "total"))[0]);
 heap.delete("total");

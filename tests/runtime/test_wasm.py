@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from wasm_programs import Parent
+from wasm_programs import Burner, Parent
 
 import runtime
+from actors.memory import Memory
 from actors.wasm import forget_instances
 
 if TYPE_CHECKING:
@@ -93,3 +95,35 @@ async def test_proofs_and_views_show_pages() -> None:
         heap = rt.state(block).at("/0").heap
         assert heap["memory", 4][20000 % 4096] == 1
         assert heap["wasm"][0] == "wasmtime 50"
+
+
+def test_a_module_lets_go_of_the_interpreter_while_it_runs() -> None:
+    """Two of them on threads run side by side; here, Python runs beside one."""
+    process, memory = Burner(), Memory()
+    process.bind(memory, ("a",))
+    process.heap["by"] = 127
+    ended = Event()
+
+    def run() -> None:
+        try:
+            process.run().send(None)
+        except StopIteration:
+            ended.set()
+
+    thread = Thread(target=run)
+    thread.start()
+    turns = 0
+    while not ended.is_set():
+        turns += 1
+        ended.wait(0.001)
+    thread.join()
+    # Were the interpreter held, there would be a turn before, and the next one after it.
+    assert turns > 10
+    assert process.heap["y"] >= 0
+
+
+async def test_two_children_on_threads_give_what_they_give_on_the_loop() -> None:
+    inputs = [{"do": "burn", "count": 2, "by": by} for by in (3, 4)]
+    expected = await made(inputs, workers=0)
+    with ThreadPoolExecutor(2) as threads:
+        assert await made(inputs, workers=2, executor=threads) == expected
