@@ -17,6 +17,7 @@ So its result depends on its inputs alone. Pure: no event loop, no I/O, no clock
 """
 
 from actors.changes import Change, Changes
+from actors.envelope import Limits
 from actors.errors import (
     BlockFailed,
     BlockUnknown,
@@ -70,6 +71,7 @@ __all__ = [
     "Key",
     "KeyRefused",
     "LimitExceeded",
+    "Limits",
     "LockstepError",
     "MergeConflict",
     "MissingKey",

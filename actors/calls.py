@@ -9,6 +9,7 @@ RET     stop, and wait for the parent; gives what the parent put meanwhile.
 SNAPSHOT  the root's alone: close the block; gives the next block's input.
 STATUS  find → wait → tell the trap, without raising.
 DROP    find → end the child and its subtree at once, running or not.
+NOW     the time of the block in which the activation was started.
 
 Every check comes before any effect; a refused call changes nothing. The kernel answers by sending a value back, or by
 throwing one of `actors.errors`. A call carries encoded keys and checked values: what was checked where the program
@@ -23,12 +24,17 @@ from actors.memory import Slot
 from actors.region import Region, View
 
 if TYPE_CHECKING:
+    from actors.envelope import Limits
     from actors.keys import Name
 
 #: A key and what is copied there: a slot, or a view to be mounted.
 Copied: TypeAlias = tuple[bytes, Slot | View]
 #: A key or a region to delete, encoded: the prefix, low and high; (key, None, None, True) for a single key.
 Deleted: TypeAlias = tuple[bytes, bytes | None, bytes | None, bool]
+
+
+#: Deletes the whole heap.
+EVERYTHING: Final[Deleted] = (b"", None, None, False)
 
 
 class Put(NamedTuple):
@@ -41,6 +47,8 @@ class Put(NamedTuple):
     gas: int | None
     #: Where the child's activations run from now on; no result depends on it, so no journal has it.
     placement: str | None = None
+    #: What the child may have from now on, where that is less than what its parent may.
+    limits: Limits | None = None
 
 
 class Get(NamedTuple):
@@ -67,7 +75,11 @@ class Drop(NamedTuple):
     child: Name
 
 
-Call: TypeAlias = Put | Get | Ret | Snapshot | Status | Drop
+class Now(NamedTuple):
+    pass
+
+
+Call: TypeAlias = Put | Get | Ret | Snapshot | Status | Drop | Now
 
 #: The types of system calls; whatever else a process yields is none.
-CALLS: Final = frozenset({Put, Get, Ret, Snapshot, Status, Drop})
+CALLS: Final = frozenset({Put, Get, Ret, Snapshot, Status, Drop, Now})

@@ -101,7 +101,7 @@ class Heap(OrderedMap):
         form = encode_key(key)
         if self._memory.read(form) is ABSENT:
             raise MissingKey(self._place(), show_key(key))
-        self._memory.writes[form] = ABSENT
+        self._memory.delete(form)
 
     def clear(self, region: Region | Key = (), low: Key | None = None, high: Key | None = None) -> None:
         """Delete all keys of a region, or of the whole heap. O(depth), whatever its size."""

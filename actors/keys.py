@@ -45,6 +45,7 @@ _MEND: Final = "a key is a str, an int, bytes or a tuple of them"
 #: Encoded short str keys: programs use the same few again and again.
 _known: dict[str, bytes] = {}
 _KNOWN_MAX: Final = 4_096
+_SMALL_NAME: Final = 1 << 64
 
 
 def encode_key(key: object) -> bytes:
@@ -245,7 +246,8 @@ def check_name(name: object) -> None:
         if name not in _known:
             encode_key(name)
     elif kind is int:
-        encode_key(name)
+        if not -_SMALL_NAME < name < _SMALL_NAME:  # type: ignore[operator]
+            encode_key(name)
     else:
         raise KeyRefused(f"a child's name is a str or an int, not {_shown(name)} of type {kind.__qualname__}")
 

@@ -24,11 +24,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from actors.errors import LimitExceeded, ProgramError
 from actors.keys import show_key
 from actors.limits import BUCKET_ENTRIES_MAX, HEAP_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
+from actors.quota import Quota
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT, decode, encode, encode_plain, freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from actors.envelope import Limits
 
 _UNSEEN: Final = object()
 #: Stands for every dict of a memory that has nothing in it; never written to. Idle processes are many.
@@ -125,7 +128,7 @@ def same_slot(one: Slot, other: Slot) -> bool:
 class Memory:
     """The heap of one process with its last snapshot. The module's docstring has the rules."""
 
-    __slots__ = ("cache", "kept", "room", "snap", "tree", "writes")
+    __slots__ = ("cache", "kept", "quota", "room", "snap", "tree", "writes")
 
     def __init__(self, tree: Tree = EMPTY, snap: Tree | None = None) -> None:
         self.tree = tree
@@ -140,6 +143,17 @@ class Memory:
         #: How many entries `writes` may have before it has to be counted whether the heap is full: the limit less the
         #: entries of `tree` and of `kept`, or fewer.
         self.room = HEAP_ENTRIES_MAX if tree.node is None else HEAP_ENTRIES_MAX - tree.node.count
+        #: What it may hold, where it is limited; then there never is room without counting.
+        self.quota: Quota | None = None
+
+    def limit(self, limits: Limits | None) -> None:
+        """Set what it may hold from now on."""
+        self.quota = None if limits is None else Quota(limits)
+        self._make_room(self.fold())
+
+    def _make_room(self, tree: Tree) -> None:
+        """Note that the folded heap is `tree`, with nothing above it."""
+        self.room = HEAP_ENTRIES_MAX - len(tree) if self.quota is None else -1
 
     def read(self, key: bytes) -> Slot:
         """Return the slot of an encoded key."""
@@ -166,20 +180,22 @@ class Memory:
             self.snap = self.tree = self.snap.update(_forms(self.kept))
             self._remember(self.kept)
             self.kept = _NONE
-            self.room = HEAP_ENTRIES_MAX - len(self.tree)
+            self._make_room(self.tree)
         if self.writes:
             self.tree = self.tree.update(_forms(self.writes))
             self._remember(self.writes)
             self.writes = {}
-            self.room = HEAP_ENTRIES_MAX - len(self.tree)
+            self._make_room(self.tree)
         return self.tree
 
     def write(self, slots: Mapping[bytes, Slot]) -> None:
         """Write many slots.
 
         Raises:
-            LimitExceeded: the heap would have too many entries; none was written.
+            LimitExceeded: the heap would have too many entries, or more than it may hold; none was written.
         """
+        if self.quota is not None:
+            self.quota.admit(self, slots)
         if len(self.writes) + len(slots) > self.room:
             tree = self.fold()
             count = len(tree)
@@ -188,6 +204,12 @@ class Memory:
             if count > HEAP_ENTRIES_MAX:
                 raise _too_many(count)
         self.writes.update(slots)
+
+    def delete(self, key: bytes) -> None:
+        """Delete a key that is there."""
+        if self.quota is not None:
+            self.quota.admit(self, {key: ABSENT})
+        self.writes[key] = ABSENT
 
     def few(self) -> list[tuple[bytes, bytes | None, bytes | None]] | None:
         """Return (key, encoded value now, encoded value at the snapshot) of a heap that is no more than a few writes.
@@ -228,18 +250,30 @@ class Memory:
         """
         if len(made) > HEAP_ENTRIES_MAX:
             raise _too_many(len(made))
+        if self.quota is not None:
+            self.quota.take(made)
         self.tree = made
         self.cache = _NONE
-        self.room = HEAP_ENTRIES_MAX - len(made)
+        self._make_room(made)
 
     def clear(self, prefix: bytes, low: bytes | None, high: bytes | None) -> None:
         """Remove a region: what begins with `prefix` and, behind it, lies in low <= key < high."""
         if low is None and high is None:
-            self.mount(prefix, EMPTY)
+            if prefix or self.writes or self.kept or self.tree.node is not None:
+                self.mount(prefix, EMPTY)
             return
         whole = self.fold().extract(prefix)
         below = EMPTY if low is None else whole.cut(None, low)
         self.mount(prefix, below if high is None else below.join(whole.cut(high, None)))
+
+    def reset(self) -> None:
+        """Empty it, the snapshot as well."""
+        self.tree = self.snap = EMPTY
+        self.kept = self.cache = _NONE
+        self.writes = {}
+        if self.quota is not None:
+            self.quota.forget()
+        self._make_room(EMPTY)
 
     def copy(self) -> Memory:
         """Return another memory of the same content; what is written into one does not show in the other."""
@@ -247,17 +281,19 @@ class Memory:
         memory.kept = dict(self.kept)
         memory.writes = dict(self.writes)
         memory.room = self.room
+        memory.quota = None if self.quota is None else self.quota.copy()
         return memory
 
     def become(self, other: Memory) -> None:
         """Take over the content of another memory, which nobody uses any more."""
-        self.tree, self.snap, self.kept, self.writes, self.cache, self.room = (
+        self.tree, self.snap, self.kept, self.writes, self.cache, self.room, self.quota = (
             other.tree,
             other.snap,
             other.kept,
             other.writes,
             other.cache,
             other.room,
+            other.quota,
         )
 
     # --- snapshots ---
@@ -280,16 +316,18 @@ class Memory:
             self.snap = self.tree = self.snap.update(_forms(self.kept))
             self._remember(self.kept)
             self.kept = _NONE
-            self.room = HEAP_ENTRIES_MAX - len(self.tree)
+            self._make_room(self.tree)
         return self.snap
 
     def revert(self) -> None:
         """Go back to the snapshot."""
         self.writes = {}
+        if self.quota is not None:
+            self.quota.forget()
         if self.tree is not self.snap:
             self.tree = self.snap
             self.cache = _NONE
-            self.room = HEAP_ENTRIES_MAX - len(self.tree)
+            self._make_room(self.tree)
 
     def changed(self) -> list[tuple[bytes, Slot, Slot]] | None:
         """Return (key, slot at the snapshot, slot now) of what may differ, by key, where the working set knows it.

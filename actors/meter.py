@@ -12,7 +12,7 @@ has used all of it.
 
 from __future__ import annotations
 
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -21,22 +21,30 @@ if TYPE_CHECKING:
 #: The most gas of one meter.
 GAS_MAX: Final = 2**62
 
+_fillings = count(1)
+
 
 class Exhausted(BaseException):
     """The meter is empty. No `except` keeps a process going: it is raised again at the next tick, and at every later one."""
 
 
 class Meter:
-    """The meter of one activation.
+    """The meter of a process, filled for one activation after the other.
 
     Args:
         gas: what it is filled with, 0 to GAS_MAX.
     """
 
-    __slots__ = ("_end", "_rest", "filled", "owed", "ticks")
+    __slots__ = ("_end", "_rest", "filled", "filling", "owed", "ticks")
 
     def __init__(self, gas: int) -> None:
+        self.fill(gas)
+
+    def fill(self, gas: int) -> None:
+        """Fill it anew: whatever was left is gone."""
         self.filled = gas
+        #: Which filling this is: another number each time, whatever the meter.
+        self.filling = next(_fillings)
         self._rest = repeat(True, gas)
         self._end = _End()
         #: Pulled once a tick.

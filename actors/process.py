@@ -16,13 +16,18 @@ from weakref import WeakValueDictionary
 
 from pyrsistent import PMap
 
-from actors.calls import Call, Copied, Deleted, Drop, Get, Put, Ret, Snapshot, Status
+from actors.calls import EVERYTHING, Call, Copied, Deleted, Drop, Get, Now, Put, Ret, Snapshot, Status
+from actors.envelope import Limits, check_limits
 from actors.errors import CallRefused, ProgramError
+from actors.gas import MOUNT, STEP
 from actors.heap import Heap
 from actors.keys import Key, Name, Path, check_name, encode_key, path_text
+from actors.maps import Maps
 from actors.memory import Memory, named_error, to_slot
 from actors.merge import Resolve, check_resolve, merge
-from actors.region import OrderedMap, Region, View
+from actors.meter import GAS_MAX, Meter
+from actors.metered import MeteredHeap
+from actors.region import WHOLE, OrderedMap, Region, View
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -49,7 +54,7 @@ def _call(call: Call) -> Generator[Call, Any, Any]:
     return (yield call)
 
 
-class Process:
+class Process(Maps):
     """A program. Subclass it, and write `async def run(self)`.
 
     Attributes:
@@ -60,13 +65,21 @@ class Process:
     #: Where activations run: "loop" on the event loop; "worker" in a worker process, with all below it; "auto": where
     #: activations of this program were seen to be worth the way. Never changes a result.
     placement: ClassVar[Placement] = "loop"
+    #: Whether it may stop in the middle of `run`, for which its system calls and their answers are kept until `run` is over.
+    #: False: `ret` and `snapshot` are refused; it takes no memory for them, and may make any number.
+    journal: ClassVar[bool] = True
+    #: The guards that are lifted for this program, by name, and the modules that it may import while it runs beside the
+    #: usual ones. Blocks in which it ran have both.
+    lifted: ClassVar[tuple[str, ...]] = ()
+    allowed_modules: ClassVar[tuple[str, ...]] = ()
 
     #: Whether it takes what it uses out of its meter itself, so that no ticks are put into its code.
     meters_itself: ClassVar[bool] = False
 
     heap: Heap
     path: Path
-    #: What its activation may still do; None: it is not metered.
+    #: What pays for it; None: nothing does. A program has no use for it: it could not go by what is left and still do the
+    #: same with more. For those that run something else inside them (actors.wasm).
     meter: Meter | None
     #: Set in a class that `check_program` has passed.
     _runs: ClassVar[bool]
@@ -82,8 +95,8 @@ class Process:
         raise NotImplementedError
 
     def bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
-        """Give the instance its heap, its path and its meter. The machine's; programs have no use for it."""
-        self.heap = Heap(memory, path)
+        """Give the instance its heap, path and meter. The machine's; programs have no use for it."""
+        self.heap = Heap(memory, path) if meter is None else MeteredHeap(memory, path, meter)
         self.path = path
         self.meter = meter
 
@@ -97,6 +110,7 @@ class Process:
         start: bool = False,
         gas: int | None = None,
         placement: Placement | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """PUT: create a child, change it, start it. Waits until the child is stopped; never for what it then starts.
 
@@ -107,8 +121,11 @@ class Process:
             program: what it runs from now on, from the top of `run`.
             delete: keys and regions to delete from its heap, before `values` are copied.
             start: take its snapshot and set it running.
-            gas: with `start`, what its meter is filled with; None for no meter.
+            gas: with `start`, what its meter is filled with. Where this process has a meter itself, the gas is taken out of
+                that, and what the child leaves comes back when it is waited for; None is whatever is left by then, and
+                the child begins then. Without a meter here, None is no meter there.
             placement: where its activations run from now on; as its program says, if not given.
+            limits: what it, and all below it, may have from now on; this process's own, if not given, where it has any.
 
         Raises:
             ProgramError: an argument is refused, or a child without a program was to be started; nothing was changed.
@@ -120,9 +137,11 @@ class Process:
             _check_gas(gas, start)
         if placement is not None and placement not in PLACEMENTS:
             raise CallRefused(f"put: placement is {placement!r}; it is {_PLACEMENTS_TEXT}")
+        if limits is not None:
+            check_limits(limits)
         copied = () if values is None else _copied(values)
         deleted = () if delete == () else _deleted(delete)
-        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement)))
+        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement, limits)))
 
     async def get(self, child: Name, *wanted: Key | Region) -> Any:
         """GET: copy out of a child. Waits until it is stopped.
@@ -162,8 +181,10 @@ class Process:
         check_resolve(resolve)
         named = Region.of(region)
         changes: Changes = await self.get(child)
-        if named != _WHOLE:
+        if named != WHOLE[0]:
             changes = changes.within(named)
+        if self.meter is not None:
+            self.meter.charge(MOUNT + STEP * len(changes))
         merge(self.heap.memory, changes, resolve, path_text(self.path))
         return changes
 
@@ -177,6 +198,30 @@ class Process:
         check_name(child)
         trap: Trap = await _call(Status(child))
         return trap
+
+    async def now(self) -> Any:
+        """Return the time of the block in which this activation was started: what its input has under `Root.time_key`.
+
+        A process has no clock. Whoever calls `advance` says what time it is, and the block has it among its inputs.
+
+        Raises:
+            CallRefused: that block has no time.
+        """
+        return await _call(Now())
+
+    def charge(self, gas: int) -> None:
+        """Take gas out of this process's meter, beside what its work costs; without a meter, nothing.
+
+        Args:
+            gas: how much, at least 0.
+
+        Raises:
+            CallRefused: that is no amount of gas.
+        """
+        if type(gas) is not int or gas < 0:
+            raise CallRefused(f"charge: gas is {gas!r}; it is an int, at least 0")
+        if self.meter is not None:
+            self.meter.charge(min(gas, GAS_MAX))
 
     async def drop(self, child: Name) -> None:
         """End a child and its subtree at once, running or not; nothing of it stays. Raises NoSuchChild."""
@@ -196,6 +241,8 @@ class Root(Process):
 
     #: Where a block's input goes in the root's heap, unless `snapshot` named another place.
     input_region: ClassVar[Key] = "block"
+    #: Under which key of its input a block's time is, for `now`: a value of whatever kind, in whatever unit the caller has.
+    time_key: ClassVar[Key] = "time"
 
     async def snapshot(self, data: object = None, *, region: Key | None = None) -> Any:
         """SNAPSHOT in the middle: close the block and wait for the next.
@@ -213,9 +260,6 @@ class Root(Process):
         if len(self.path):
             return await super().snapshot(data)
         return await _call(Snapshot(to_slot(data), None if region is None else encode_key(region)))
-
-
-_WHOLE: Final = Region()
 
 
 def check_program(program: object, *, root: bool = False) -> None:
@@ -254,6 +298,8 @@ def _kind(thing: object) -> str:
 def _check_gas(gas: object, start: object) -> None:
     if type(gas) is not int or gas < 0:
         raise CallRefused(f"put: gas is {gas!r}; it is an int, at least 0, or None for no meter")
+    if gas > GAS_MAX:
+        raise CallRefused(f"put: gas is {gas}; the most that a meter holds is {GAS_MAX}")
     if not start:
         raise CallRefused("put: gas fills the meter at a start; pass start=True with it")
 
@@ -283,6 +329,8 @@ def _copied(values: Mapping[Any, Any] | View) -> tuple[Copied, ...]:
 
 
 def _deleted(delete: Iterable[Key | Region]) -> tuple[Deleted, ...]:
+    if delete is WHOLE:
+        return (EVERYTHING,)
     if isinstance(delete, (str, bytes, int, Region)) or not isinstance(delete, Iterable):
         raise CallRefused(f"put: delete is {delete!r}; it is a list of keys and Regions: [{delete!r}]")
     # In one order, for a set comes in the order of its hashes; what is deleted is the same in every order.

@@ -104,6 +104,10 @@ class Region:
         return f"Region({', '.join(given)})"
 
 
+#: What to delete for an empty heap.
+WHOLE: Final = (Region(),)
+
+
 class OrderedMap:
     """What heaps and views have in common: reading, by key or in key order. Nothing here depends on `hash()`."""
 

@@ -5,9 +5,14 @@ A block's header, format 1, is the canonical encoding (actors.values) of the tup
     ("lockstep block", 1, number, parent's hash, digest of the inputs, digest of the data, gas used, state root,
      digest of the programs' code)
 
-and its hash is the SHA-256 of that. A block in which a parent learned of a host fault has header format 2, with the host
-faults behind that: they are not a matter of the inputs alone, and whoever executes the block again must be told. Each is
-(path, how often that process had been waited for in the block before, what it was). Digests are SHA-256 of canonical encodings; the genesis, block 0, has b"" for its
+and its hash is the SHA-256 of that. Header format 2 has three more, and only a block that has one of them has it:
+
+    the version of the cost table by which it was metered, or None;
+    the guards that its programs lifted: (program, names of guards, modules allowed beside the usual ones), by program;
+    the host faults of which a parent learned in it: they are not a matter of the inputs alone, and whoever executes the
+    block again must be told. Each is (path, how often that process had been waited for in the block before, what it was).
+
+Digests are SHA-256 of canonical encodings; the genesis, block 0, has b"" for its
 parent and no inputs or data (None). The record in the store is the canonical encoding of
 
     (header, inputs, data, (label, count, digest, number) of the top node of the state, or None of an empty one)
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
 
 _TITLE: Final = "lockstep block"
 _FORMAT: Final = 1
-_FORMAT_WITH_FAULTS: Final = 2
+_FORMAT_WITH_MORE: Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Block:
         inputs_form: the encoded inputs.
         data_form: the encoded data.
         faults: the host faults of which a parent learned in it, by path.
+        costs: the version of the cost table by which its gas was counted; None: nothing was metered.
+        lifted: what guards its programs lifted: (program, guards, modules allowed beside the usual ones).
     """
 
     number: int
@@ -59,6 +66,8 @@ class Block:
     inputs_form: bytes = dataclasses.field(repr=False)
     data_form: bytes = dataclasses.field(repr=False)
     faults: tuple[tuple[Path, int, str], ...] = ()
+    costs: int | None = None
+    lifted: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = ()
 
     @cached_property
     def inputs(self) -> Any:
@@ -78,10 +87,12 @@ class Block:
     @cached_property
     def header(self) -> bytes:
         """The bytes whose SHA-256 is the block's hash."""
+        more = (self.costs, self.lifted, self.faults)
+        has_more = more != (None, (), ())
         return encode(
             (
                 _TITLE,
-                _FORMAT_WITH_FAULTS if self.faults else _FORMAT,
+                _FORMAT_WITH_MORE if has_more else _FORMAT,
                 self.number,
                 self.parent,
                 self.inputs_digest,
@@ -89,7 +100,7 @@ class Block:
                 self.gas_used,
                 self.state_root,
                 self.code,
-                *((self.faults,) if self.faults else ()),
+                *(more if has_more else ()),
             )
         )
 
@@ -106,15 +117,20 @@ class Block:
             CodecError, ValueError, TypeError: that is no header, or not that of these.
         """
         title, form, number, parent, inputs_digest, data_digest, gas_used, state_root, code, *more = decode(header)
-        if title != _TITLE or form not in (_FORMAT, _FORMAT_WITH_FAULTS):
+        if title != _TITLE or form not in (_FORMAT, _FORMAT_WITH_MORE):
             raise CodecError(f"a header of {title!r}, format {form!r}")
-        faults = more[0] if more else ()
-        block = Block(number, parent, gas_used, state_root, code, inputs, data, faults)
+        costs, lifted, faults = more or (None, (), ())
+        block = Block(number, parent, gas_used, state_root, code, inputs, data, faults, costs, lifted)
         if (block.inputs_digest, sha256(data).digest()) != (inputs_digest, data_digest):
             raise CodecError("its inputs or data are not those of its header")
         for path, turn, error in faults:
             if type(turn) is not int or type(error) is not str or not {type(name) for name in path} <= {int, str}:
                 raise CodecError("its host faults are none")
+        if type(costs) not in (int, type(None)):
+            raise CodecError("its cost table has no version")
+        for program, guards, modules in lifted:
+            if not {type(name) for name in (program, *guards, *modules)} <= {str}:
+                raise CodecError("what its programs lifted has no names")
         if block.header != header:
             raise CodecError("its header has what no header has")
         return block

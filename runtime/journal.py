@@ -20,16 +20,18 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors import errors
-from actors.calls import CALLS, Call, Drop, Get, Put, Snapshot, Status
+from actors.calls import CALLS, Call, Drop, Get, Now, Put, Snapshot, Status
 from actors.cells import from_cell
 from actors.changes import Changes
 from actors.errors import CodecError, LockstepError, ReplayDiverged
 from actors.keys import path_text, read_key
 from actors.memory import Memory, form_of
+from actors.meter import GAS_MAX
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
 from actors.values import decode, encode
+from runtime.metering import enter, leave, metered
 from runtime.position import foreign_await, position_of
 from runtime.programs import identity
 from runtime.quiet import quiet_logging
@@ -89,7 +91,8 @@ def describe(call: Call | Told) -> tuple[Any, ...]:
     if type(call) is Put:
         program = None if call.program is None else identity(call.program)
         values = tuple([(key, _brief(slot)) for key, slot in call.values])
-        return "put", call.child, values, program, call.delete, call.start, call.gas
+        limits = () if call.limits is None else (tuple(call.limits),)
+        return "put", call.child, values, program, call.delete, call.start, call.gas, *limits
     if type(call) is Get:
         wanted = [(one.prefix, one.low, one.high) if type(one) is Region else one for one in call.wanted]
         return "get", call.child, tuple(wanted)
@@ -97,7 +100,7 @@ def describe(call: Call | Told) -> tuple[Any, ...]:
         return "snapshot", _brief(call.data), call.region
     if type(call) is Status or type(call) is Drop:
         return type(call).__name__.lower(), call.child
-    return ("ret",)
+    return ("now",) if type(call) is Now else ("ret",)
 
 
 def _brief(slot: Any) -> bytes:
@@ -109,12 +112,13 @@ def describe_text(description: tuple[Any, ...]) -> str:
     """Return a call's description for people."""
     kind, *rest = description
     if kind == "put":
-        child, values, program, delete, start, gas = rest
+        child, values, program, delete, start, gas, *limits = rest
         parts = [repr(child), "{" + ", ".join(f"{_key(key)}: {_value(form)}" for key, form in values) + "}"]
         parts += [f"program={program}"] if program else []
         parts += [f"delete={[_key(one[0]) for one in delete]}"] if delete else []
         parts += ["start=True"] if start else []
         parts += [f"gas={gas}"] if gas is not None else []
+        parts += [f"limits={tuple(limits[0])}"] if limits else []
         return f"put({', '.join(parts)})"
     if kind == "get":
         child, wanted = rest
@@ -168,6 +172,8 @@ def _dump(call: Call | Told, outcome: Any) -> tuple[int, Any, tuple[Tree, ...]]:
         return _VALUE, ("resumed", outcome.value), outcome.changes.heaps
     if isinstance(outcome, Trap):
         return _VALUE, ("trap", outcome.kind.value, outcome.error, outcome.gas, outcome.middle), ()
+    if kind == "now":
+        return _VALUE, ("time", outcome), ()
     if kind != "get":
         return _VALUE, ("done",), ()
     got = (outcome,) if len(rest[1]) == 1 else outcome
@@ -207,6 +213,8 @@ def _restore(outcome: Any, tree: Tree, prefix: bytes, description: tuple[Any, ..
     kind, *rest = outcome
     if kind == "done":
         return None
+    if kind == "time":
+        return rest[0]
     if kind == "changes":
         return Changes(None, mounted(0), mounted(1))
     if kind == "resumed":
@@ -236,11 +244,24 @@ def replay(record: Record) -> Coroutine[Any, Any, Any]:
     assert record.program is not None
     assert record.begin is not None
     memory = Memory(record.begin)
+    meter = record.meter
     with quiet_logging():
-        instance = record.program()
-        instance.bind(memory, record.path)
+        instance = (record.program if meter is None else metered(record.program))()
+        instance.bind(memory, record.path, meter)
         coroutine = instance.run()
-        _Replay(record, memory, coroutine).run()
+        replay = _Replay(record, memory, coroutine)
+        if meter is None:
+            replay.run()
+        else:
+            # What it did then was charged then.
+            gas = meter.filled
+            meter.fill(GAS_MAX)
+            enter(meter)
+            try:
+                replay.run()
+            finally:
+                leave()
+            meter.fill(gas)
     memory.become(record.memory)
     record.memory = memory
     _log.debug("%s restored from %d calls", path_text(record.path), len(record.journal) // 2)

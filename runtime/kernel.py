@@ -19,7 +19,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.calls import Call, Drop, Get, Put, Ret, Snapshot, Status
+from actors.calls import EVERYTHING, Call, Drop, Get, Now, Put, Ret, Snapshot, Status
 from actors.changes import Changes, changes_of
 from actors.errors import (
     CallRefused,
@@ -33,22 +33,27 @@ from actors.errors import (
     OutOfGas,
     ProgramError,
 )
+from actors.gas import CALLS as CALL_COSTS
+from actors.gas import MOUNT, call_cost, read_cost
 from actors.keys import Name, decode_key, encode_key, path_text, show_key
-from actors.limits import JOURNAL_CALLS_MAX, NAMES_SHOWN_MAX, PROCESS_DEPTH_MAX, RECORDS_KEPT_MAX
+from actors.limits import NAMES_SHOWN_MAX, PROCESS_DEPTH_MAX, RECORDS_KEPT_MAX
 from actors.memory import Formed, Memory, Slot, placed_error, to_slot, value_of
+from actors.meter import Meter
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT
 from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
 from runtime.journal import Resumed
-from runtime.record import AT_TOP, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
+from runtime.metering import original
+from runtime.record import AT_TOP, DRAWS, NO_JOURNAL, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
 from runtime.state import child_names, child_state, freeze, freeze_children, thaw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from actors.calls import Copied
+    from actors.envelope import Limits
     from actors.keys import Path
     from actors.process import Root
     from runtime.events import Effect, Event, Fault
@@ -57,7 +62,6 @@ _log = logging.getLogger("lockstep.kernel")
 
 
 _STORY_EVENTS: Final = 32
-_JOURNAL_ITEMS_MAX: Final = 2 * JOURNAL_CALLS_MAX
 
 
 class Kernel:
@@ -146,8 +150,13 @@ class Kernel:
         Returns:
             The effect that is to be performed first, if there is one; all others are on the agenda.
         """
-        transition = TRANSITIONS[record.stage].get(type(event))
         self._story.append((record, event))
+        if record.meter is not None:
+            metered = self._charge(record, event)
+            if metered is None:
+                return self._out_of_gas(record)
+            event = metered
+        transition = TRANSITIONS[record.stage].get(type(event))
         if transition is None:
             raise self._bug(
                 f"{path_text(record.path)} is {STAGES[record.stage]}, where {type(event).__name__} has no place"
@@ -162,6 +171,8 @@ class Kernel:
             if self._begins_elsewhere(record):
                 return False
             record.stage = RUNNING
+            if record.fill is not None or record.meter is not None:
+                self._fill(record)
             if self.recorded and self._fails_again(record):
                 return False
         return True
@@ -216,7 +227,7 @@ class Kernel:
     def _journal_full(self, record: Record) -> Effect:
         """Refuse one call too many; it is not in the journal, for no replay ever comes this far."""
         error = LimitExceeded(
-            f"{path_text(record.path)} made {JOURNAL_CALLS_MAX} system calls in one activation, which is the limit; "
+            f"{path_text(record.path)} made {record.items_max // 2} system calls in one activation, which is the limit; "
             "return, keep what is to be known in the heap, and go on at the next start"
         )
         return (record, None, error)
@@ -225,14 +236,14 @@ class Kernel:
 
     def _put(self, record: Record, call: Put) -> Effect | None:
         journal = record.journal
-        if len(journal) >= _JOURNAL_ITEMS_MAX:
+        if len(journal) >= record.items_max:
             return self._journal_full(record)
         journal.append(call)
         return self._do_put(record, call)
 
     def _do_put(self, record: Record, call: Put) -> Effect | None:
         name = call.child
-        child = record.children.get(name) or self._find_retained(record, name)
+        child = record.children.get(name) or self.fetch(record, name)
         if call.start and call.program is None and (child is None or child.program is None):
             told = f"{path_text((*record.path, name))} has no program to start; pass program= with the PUT"
             return self._refuse(record, ProgramError(told))
@@ -244,13 +255,24 @@ class Kernel:
             return self._refuse(record, LimitExceeded(told))
         if child is not None and not child.settled and not self._settled(record, child, call):
             return None
+        limits = _limits_of(record, child, call)
+        if child is None and record.limits is not None and (refused := self._no_more_children(record)) is not None:
+            return self._refuse(record, refused)
         memory = Memory() if child is None else child.memory
-        refused = _too_large(memory, call)
+        refused = _too_large(memory, call, limits)
         if refused is not None:
             return self._refuse(record, placed_error(path_text((*record.path, name)), refused))
+        if call.start and call.gas is not None and record.meter is not None:
+            record.meter.owed += call.gas
+            if record.meter.exhausted:
+                return self._out_of_gas(record)
         if child is None:
             child = record.adopt(Record(record, name, memory))
             self._records += 1
+            if record.offspring is not None:
+                record.offspring += 1
+        if limits is not child.limits:
+            child.limit(limits)
         self.perform(child, call)
         record.journal.append(None)
         return (record, None, None)
@@ -262,13 +284,24 @@ class Kernel:
         if call.program is not None:
             child.program = call.program
             self._reset(child)
+        if call.start and EVERYTHING in call.delete:
+            # Its snapshot is about to be taken anew.
+            child.memory.reset()
         _apply(child.memory, call)
         if call.placement is not None:
             child.placement = call.placement
         if child.lodging is not None:
-            child.lodging.calls.append(call)
+            child.lodging.calls.append(call if call.limits is None else call._replace(limits=child.limits))
         if call.start:
-            child.gas = call.gas
+            child.gas = child.fill = call.gas
+            parent = child.parent
+            assert parent is not None
+            child.time = parent.time
+            if parent.meter is not None:
+                if call.gas is None:
+                    child.gas, child.held = DRAWS, True
+                else:
+                    child.lent = (parent.meter.filling, call.gas)
             self._start(child)
 
     def _reset(self, record: Record) -> None:
@@ -293,6 +326,7 @@ class Kernel:
             answer = Changes(None, record.stopped_at, memory.fold())
             record.journal.append(answer)
         else:
+            _open_journal(record)
             record.start = Start(children, [], 0, False, None, None) if len(children) else AT_TOP
         memory.take_snapshot()
         if self.failures:
@@ -301,19 +335,20 @@ class Kernel:
         record.settled = False
         record.stage = READY
         record.error, record.used, record.ran = None, 0, None
-        self.agenda.append((record, answer, None))
+        if not record.held:
+            self.agenda.append((record, answer, None))
 
     # --- GET, STATUS, DROP ---
 
     def _get(self, record: Record, call: Get) -> Effect | None:
         journal = record.journal
-        if len(journal) >= _JOURNAL_ITEMS_MAX:
+        if len(journal) >= record.items_max:
             return self._journal_full(record)
         journal.append(call)
         return self._do_get(record, call)
 
     def _do_get(self, record: Record, call: Get) -> Effect | None:
-        child = record.children.get(call.child) or self._find_retained(record, call.child)
+        child = record.children.get(call.child) or self.fetch(record, call.child)
         if child is None:
             return self._refuse(record, self._no_such_child(record, call.child))
         if not child.settled and not self._settled(record, child, call):
@@ -327,30 +362,36 @@ class Kernel:
         if len(wanted) == 1 and type(wanted[0]) is bytes:
             slot = child.memory.read(wanted[0])
             if slot is not ABSENT:
+                if record.meter is not None:
+                    record.meter.owed += read_cost(slot)
                 value = slot.value if type(slot) is Formed else slot
                 record.journal.append(value)
                 return (record, value, None)
         got = []
         for one in wanted:
             if type(one) is Region:
+                if record.meter is not None:
+                    record.meter.owed += MOUNT
                 got.append(_view(child, one))
                 continue
             slot = child.memory.read(one)  # type: ignore[arg-type]
             if slot is ABSENT:
                 key = show_key(decode_key(one))  # type: ignore[arg-type]
                 return self._refuse(record, MissingKey(path_text(child.path), key))
+            if record.meter is not None:
+                record.meter.owed += read_cost(slot)
             got.append(slot.value if type(slot) is Formed else slot)
         return self._answer(record, got[0] if len(got) == 1 else tuple(got))
 
     def _status(self, record: Record, call: Status) -> Effect | None:
         journal = record.journal
-        if len(journal) >= _JOURNAL_ITEMS_MAX:
+        if len(journal) >= record.items_max:
             return self._journal_full(record)
         journal.append(call)
         return self._do_status(record, call)
 
     def _do_status(self, record: Record, call: Status) -> Effect | None:
-        child = record.children.get(call.child) or self._find_retained(record, call.child)
+        child = record.children.get(call.child) or self.fetch(record, call.child)
         if child is None:
             return self._refuse(record, self._no_such_child(record, call.child))
         if not child.settled and not self._settled(record, child, call):
@@ -359,14 +400,19 @@ class Kernel:
 
     def _drop(self, record: Record, call: Drop) -> Effect | None:
         journal = record.journal
-        if len(journal) >= _JOURNAL_ITEMS_MAX:
+        if len(journal) >= record.items_max:
             return self._journal_full(record)
         journal.append(call)
-        child = record.children.get(call.child) or self._find_retained(record, call.child)
+        child = record.children.get(call.child) or self.fetch(record, call.child)
         if child is None:
             return self._refuse(record, self._no_such_child(record, call.child))
         del record.children[call.child]
         record.retained = record.retained.graft(encode_key(call.child), EMPTY)
+        if record.offspring is not None:
+            record.offspring -= 1
+        if not child.settled and record.meter is None and child.gas is not None:
+            # Nobody will ever know what it used of it.
+            record.used += max(child.gas, 0)
         self.orphans = self.orphans or not child.settled or bool(child.children)
         self.losses += 1
         self.failures.pop(child, None)
@@ -375,8 +421,8 @@ class Kernel:
 
     # --- finding and waiting ---
 
-    def _find_retained(self, record: Record, name: Name) -> Record | None:
-        """Bring a child in that is in the state only; one that is pending there is set running."""
+    def fetch(self, record: Record, name: Name) -> Record | None:
+        """Return a child that is in the state only, or None; one that is pending there is set running."""
         if not len(record.retained):
             return None
         state = child_state(record.retained, name)
@@ -390,7 +436,8 @@ class Kernel:
                 assert child.stopped_at is not None
                 answer = Changes(None, child.stopped_at, child.memory.fold())
                 child.journal.append(answer)
-            self.agenda.append((child, answer, None))
+            if not child.held:
+                self.agenda.append((child, answer, None))
         return child
 
     def _no_such_child(self, record: Record, name: Name) -> NoSuchChild:
@@ -401,6 +448,8 @@ class Kernel:
     def _settled(self, record: Record, child: Record, call: Call) -> bool:
         """Settle a child that has stopped; else let the caller wait: the call is performed when the child stops."""
         if child.stage != STOPPED:
+            if child.held:
+                self._let_draw(record, child)
             record.stage = WAITING
             record.pending = call
             child.awaited = True
@@ -410,6 +459,11 @@ class Kernel:
         if not child.dirty:
             child.touch()
         record.used += child.used
+        if child.lent is not None:
+            filling, gas = child.lent
+            child.lent = None
+            if record.meter is not None and record.meter.filling == filling:
+                record.meter.owed -= gas - child.used
         ran = record.ran
         assert child.program is not None
         if ran is None:
@@ -429,15 +483,92 @@ class Kernel:
         call = record.pending
         record.pending = None
         record.stage = RUNNING
+        if record.meter is not None:
+            child = record.children[call.child]  # type: ignore[union-attr]
+            if child.gas == DRAWS and child.trap is TrapKind.OUT_OF_GAS:
+                # What it had was all that there is here.
+                return self._out_of_gas(record)
         return _AGAIN[type(call)](self, record, call)
+
+    # --- meters ---
+
+    def _fill(self, record: Record) -> None:
+        """Fill the meter of a process that begins; or take it away, where it has none this time."""
+        if record.activation is not None and (record.meter is None) is not (record.fill is None):
+            # The coroutine is of the other kind; it is made again from the journal.
+            self.end_activation(record)
+        if record.fill is None:
+            record.meter = None
+        elif record.meter is None:
+            record.meter = Meter(record.fill)
+        else:
+            record.meter.fill(record.fill)
+
+    def _charge(self, record: Record, event: Event) -> Event | None:
+        """Charge what a metered process asks for; return it as the kernel knows it, or None where there is not enough."""
+        meter = record.meter
+        assert meter is not None
+        if type(event) in CALL_COSTS:
+            meter.owed += call_cost(event)  # type: ignore[arg-type]
+        if record.stage == RUNNING and meter.exhausted:
+            return None
+        if type(event) is Put and event.program is not None:
+            return event._replace(program=original(event.program))
+        return event
+
+    def _out_of_gas(self, record: Record) -> Effect | None:
+        return self._trapped(record, TrapKind.OUT_OF_GAS, OutOfGas.__name__, None)
+
+    def _let_draw(self, record: Record, child: Record) -> None:
+        """Let a child begin that runs on whatever its parent has left."""
+        if record.meter is not None:
+            child.fill = record.meter.left
+            record.meter.owed += child.fill
+            child.lent = (record.meter.filling, child.fill)
+        self.let_begin(child)
+
+    def let_begin(self, record: Record) -> None:
+        """Put a process that was held back on the agenda."""
+        record.held = False
+        self.agenda.append((record, record.journal[-1] if record.middle else None, None))
+
+    def _now(self, record: Record, call: Now) -> Effect | None:
+        journal = record.journal
+        if len(journal) >= record.items_max:
+            return self._journal_full(record)
+        journal.append(call)
+        if record.time is None:
+            told = f"now: the block in which {path_text(record.path)} was started has no time; put it into the block's input"
+            return self._refuse(record, CallRefused(f"{told}, under Root.time_key"))
+        return self._answer(record, record.time)
+
+    # --- limits ---
+
+    def _no_more_children(self, record: Record) -> LimitExceeded | None:
+        """Return the error for a child that is one too many, or one too deep."""
+        limits = record.limits
+        assert limits is not None
+        if limits.depth == 0:
+            return LimitExceeded(f"{path_text(record.path)} may have no children: it is at its limit of depth")
+        if limits.children is None:
+            return None
+        if record.offspring is None:
+            record.offspring = len({*record.children, *child_names(record.retained)})
+        if record.offspring < limits.children:
+            return None
+        return LimitExceeded(
+            f"{path_text(record.path)} has {record.offspring} children, which is its limit; drop one, or use one again"
+        )
 
     # --- RET, SNAPSHOT, the end of run ---
 
     def _ret(self, record: Record, call: Ret) -> Effect | None:
         journal = record.journal
-        if len(journal) >= _JOURNAL_ITEMS_MAX:
+        if len(journal) >= record.items_max:
             return self._journal_full(record)
         journal.append(call)
+        if journal is NO_JOURNAL:
+            return self._refuse(record, _in_one_piece(record, "ret"))
         if record.parent is None:
             told = "ret: the root has no parent to return to; close the block with snapshot()"
             return self._refuse(record, CallRefused(told))
@@ -446,11 +577,13 @@ class Kernel:
 
     def _snapshot(self, record: Record, call: Snapshot) -> Effect | None:
         journal = record.journal
-        if len(journal) >= _JOURNAL_ITEMS_MAX:
+        if len(journal) >= record.items_max:
             return self._journal_full(record)
         journal.append(call)
         if record.parent is not None:
             return self._refuse(record, CallRefused(f"snapshot: {path_text(record.path)} is not the root"))
+        if journal is NO_JOURNAL:
+            return self._refuse(record, _in_one_piece(record, "snapshot"))
         self._stop_in_the_middle(record)
         self._close(call.data, call.region)
         return None
@@ -461,6 +594,7 @@ class Kernel:
         record.middle = True
         record.stopped_at = record.memory.fold()
         if self.forget:
+            _note_used(record)
             self.end_activation(record)
 
     def _returned(self, record: Record, event: Returned) -> Effect | None:
@@ -498,6 +632,8 @@ class Kernel:
         if event.state is None:
             record.retained = EMPTY
             record.memory.writes.update(event.writes)
+            if record.memory.quota is not None:
+                record.memory.quota.forget()
             return self._at_its_end(record)
         now = thaw(event.state, record.parent, record.name)
         record.memory.become(now.memory)
@@ -513,11 +649,13 @@ class Kernel:
             self._gone.extend(record.children.values())
             record.children = {}
         record.dirty_children = None
+        record.offspring = None
 
     def _stopped(self, record: Record, trap: TrapKind) -> Effect | None:
         """Note that a process has stopped; a parent that waits for it goes on at once."""
         record.stage = STOPPED
         record.trap = trap
+        _note_used(record)
         if not record.awaited:
             return None
         record.awaited = False
@@ -540,16 +678,18 @@ class Kernel:
         if record.parent is None:
             self._root_failed(event.error)
             return None
-        self.end_activation(record)
         return self._trapped(record, TrapKind.FAILED, type(event.error).__name__, event.error)
 
     def _trapped(self, record: Record, trap: TrapKind, error: str, failure: BaseException | None) -> Effect | None:
         """Take a process back to its last start, with all below it."""
+        _note_used(record)
+        self.end_activation(record)
         start = record.start
         record.memory.revert()
         self._leave_children(record)
         record.retained = start.children
-        del record.journal[start.items :]
+        if record.journal:
+            del record.journal[start.items :]
         if record.journal_saved[1] > start.items:
             record.journal_saved = (EMPTY, 0)
         record.middle, record.begin, record.stopped_at = start.middle, start.begin, start.stopped_at
@@ -566,6 +706,7 @@ class Kernel:
     def end_activation(self, record: Record) -> None:
         """Forget the coroutine of a process; it is made again from the journal when it is needed."""
         activation, record.activation = record.activation, None
+        record.meter = None
         if activation is not None:
             # What it writes on its way out must go nowhere.
             record.memory = record.memory.copy()
@@ -603,13 +744,17 @@ class Kernel:
         except LimitExceeded as error:
             raise placed_error("the block's input, /", error) from None
         answer = None
-        if record.middle:
+        if not record.middle:
+            _open_journal(record)
+        else:
             assert record.stopped_at is not None
             answer = value_of(event.value)
             record.journal.append(Resumed(answer, Changes(None, record.stopped_at, memory.fold())))
         memory.take_snapshot()
         record.stage = READY
         record.used, record.ran = 0, None
+        time_key = encode_key(record.program.time_key)  # type: ignore[attr-defined]
+        record.time = next((value_of(slot) for key, slot in event.entries if key == time_key), None)
         self.agenda.appendleft((record, answer, None))
 
     def end(self) -> None:
@@ -639,7 +784,7 @@ def _apply(memory: Memory, call: Put) -> None:
         if not single:
             memory.clear(prefix, low, high)
         elif memory.read(prefix) is not ABSENT:
-            memory.writes[prefix] = ABSENT
+            memory.delete(prefix)
     _copy(memory, call.values)
 
 
@@ -654,8 +799,25 @@ def _copy(memory: Memory, values: Iterable[Copied]) -> None:
             memory.write({key: slot})
 
 
-def _too_large(memory: Memory, call: Put) -> LimitExceeded | None:
+def _note_used(record: Record) -> None:
+    if record.meter is not None:
+        record.used = record.meter.used
+
+
+def _limits_of(record: Record, child: Record | None, call: Put) -> Limits | None:
+    """Return the limits that a child has once a PUT is performed."""
+    if call.limits is not None:
+        return call.limits.within(record.limits)
+    if child is not None:
+        return child.limits
+    return None if record.limits is None else record.limits.below()
+
+
+def _too_large(memory: Memory, call: Put, limits: Limits | None) -> LimitExceeded | None:
     """Return the error for a PUT that would break a limit of the child's heap."""
+    if limits is not None:
+        memory = memory.copy()
+        memory.limit(limits)
     if len(memory.writes) + len(call.delete) + len(call.values) <= memory.room:
         for _, slot in call.values:
             if type(slot) is View:
@@ -677,6 +839,23 @@ def _at_top(record: Record) -> None:
         record.middle = False
         record.begin = record.stopped_at = None
         record.journal_saved = (EMPTY, 0)
+
+
+def _open_journal(record: Record) -> None:
+    """Give a process that begins at the top of `run` the kind of journal that its program keeps."""
+    assert record.program is not None
+    if not record.program.journal and (record.limits is None or record.limits.calls is None):
+        record.journal = NO_JOURNAL
+    elif record.journal is NO_JOURNAL:
+        record.journal = []
+
+
+def _in_one_piece(record: Record, call: str) -> CallRefused:
+    assert record.program is not None
+    return CallRefused(
+        f"{call}: {record.program.__qualname__} keeps no journal, so that it cannot stop in the middle; "
+        "let run return, or take journal = False out of it"
+    )
 
 
 def _idle(record: Record) -> bool:
@@ -728,6 +907,7 @@ TRANSITIONS: Final[dict[int, dict[type, Callable[[Kernel, Record, Any], Effect |
         Get: Kernel._get,
         Status: Kernel._status,
         Drop: Kernel._drop,
+        Now: Kernel._now,
         Ret: Kernel._ret,
         Snapshot: Kernel._snapshot,
         Returned: Kernel._returned,

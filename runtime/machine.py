@@ -38,7 +38,8 @@ from runtime.events import Input
 from runtime.history import ROOT_PROGRAM, History, Which, check_keep
 from runtime.inputs import Genesis, block_input, genesis_entries
 from runtime.kernel import Kernel
-from runtime.programs import code_digest, identity
+from runtime.metering import COSTS_VERSION
+from runtime.programs import code_digest, identity, lifted_by
 from runtime.prune import Pruned, Pruner, due
 from runtime.stepper import Stepper
 from runtime.store import MemoryStore, SqliteStore, Store
@@ -317,7 +318,18 @@ class Runtime:
         if self._crew is not None:
             self._crew.rest()
         nodes = history.nodes_of(state)
-        block = Block(parent.number + 1, parent.hash, closed.used, state.digest(), code, inputs, data, closed.faults)
+        block = Block(
+            parent.number + 1,
+            parent.hash,
+            closed.used,
+            state.digest(),
+            code,
+            inputs,
+            data,
+            closed.faults,
+            COSTS_VERSION if closed.used else None,
+            lifted_by(closed.programs),
+        )
         if history.store.block(block.hash) is not None:
             # Made before, on a branch that was left: it has nodes of its own, and nobody may hold others in memory.
             state, nodes = history.state(block), []

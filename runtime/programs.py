@@ -13,9 +13,13 @@ import sys
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actors.errors import ProgramError
 from actors.process import Process, Root, check_program, defined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class ProgramUnknown(ProgramError):
@@ -105,6 +109,17 @@ def code_digest(programs: frozenset[type[Process]]) -> bytes:
         if cls.__module__ != Process.__module__
     ]
     return sha256(b"".join(parts)).digest()
+
+
+def lifted_by(programs: Iterable[type[Process]]) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
+    """Return what guards programs lifted: (name, guards, modules allowed beside the usual ones), by name."""
+    return tuple(
+        sorted(
+            (identity(program), tuple(sorted(program.lifted)), tuple(sorted(program.allowed_modules)))
+            for program in programs
+            if program.lifted or program.allowed_modules
+        )
+    )
 
 
 _sources: dict[str, str] = {}

@@ -14,9 +14,10 @@ start alone, whether it has run or not; that is why the time at which it runs ma
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from actors.memory import Memory
+from actors.limits import JOURNAL_CALLS_MAX
 from actors.trap import TrapKind
 from actors.tree import EMPTY, Tree
 
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from actors.calls import Call, Put
+    from actors.envelope import Limits
     from actors.keys import Name, Path
     from actors.memory import Memory
+    from actors.meter import Meter
     from actors.process import Process
 
 STOPPED: Final = 0
@@ -34,6 +37,14 @@ RUNNING: Final = 2
 WAITING: Final = 3
 
 STAGES: Final = ("stopped", "ready", "running", "waiting")
+
+#: The journal of a process that keeps none: whatever is appended is gone.
+NO_JOURNAL: Final[Any] = deque(maxlen=0)
+
+#: The gas of a process that a metered parent started without any of its own.
+DRAWS: Final = -1
+
+JOURNAL_ITEMS_MAX: Final = 2 * JOURNAL_CALLS_MAX
 
 
 class Start(NamedTuple):
@@ -76,14 +87,21 @@ class Record:
         "dirty",
         "dirty_children",
         "error",
+        "fill",
         "gas",
+        "held",
         "input_at",
+        "items_max",
         "journal",
         "journal_saved",
+        "lent",
+        "limits",
         "lodging",
         "memory",
+        "meter",
         "middle",
         "name",
+        "offspring",
         "parent",
         "path",
         "pending",
@@ -96,6 +114,7 @@ class Record:
         "start",
         "started",
         "stopped_at",
+        "time",
         "trap",
         "used",
     )
@@ -113,8 +132,24 @@ class Record:
         self.trap = TrapKind.NEW
         #: The class name of the exception that ended it.
         self.error: str | None = None
-        #: What is left in its meter; None: no meter.
+        #: What it was started with last: its gas; None: no meter; DRAWS: whatever its parent has left when it waits.
         self.gas: int | None = None
+        #: What its meter is filled with when it begins; None: no meter.
+        self.fill: int | None = None
+        #: Whether it begins only when its parent waits for it.
+        self.held = False
+        #: The meter of the activation, with the coroutine that pulls it; None where it has none, or runs elsewhere.
+        self.meter: Meter | None = None
+        #: What its parent's meter gave for its start, and in which filling of that; None: nothing.
+        self.lent: tuple[int, int] | None = None
+        #: The time of the block in which it was started.
+        self.time: Any = None
+        #: What it may have; None: no limits of its own.
+        self.limits: Limits | None = None
+        #: The most items that its journal may have.
+        self.items_max = JOURNAL_ITEMS_MAX
+        #: How many children it has, where that is known.
+        self.offspring: int | None = None
         #: What its last activation used, its settled children's included.
         self.used = 0
         #: The programs that ran in its last activation's settled subtree; None: none but its own.
@@ -178,6 +213,14 @@ class Record:
                 self.parent.dirty_children = [self]
             else:
                 self.parent.dirty_children.append(self)
+
+    def limit(self, limits: Limits | None) -> None:
+        """Set what it may have from now on."""
+        self.limits = limits
+        if limits is not None:
+            self.memory.limit(limits)
+            if limits.calls is not None:
+                self.items_max = min(2 * limits.calls, JOURNAL_ITEMS_MAX)
 
     def adopt(self, child: Record) -> Record:
         """Take a child in hand, and return it."""

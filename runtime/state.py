@@ -12,8 +12,9 @@ proof is one path from a key up to the state root, and two blocks are compared b
     j number…          the journal (runtime.journal)                ┘
     c name …           a child's state: this same layout again, behind the child's encoded name
 
-    control value: (program or None, whether it was ever started, pending, kind of trap, error or None, used, middle, meter
-                    or None, input region or None, items of the journal)
+    control value: (program or None, whether it was ever started, pending, kind of trap, error or None, used, middle, gas of
+                    its last start or None, input region or None, items of the journal) and then, where it has either:
+                    (time of its start or None, limits or None)
 
 A process that was started and that its parent has not waited for since is *pending*: what stands here is what it was
 when it was started, whether it has run since or not.
@@ -24,8 +25,9 @@ The root's snapshot is not kept: nothing can ask for it, for a root that fails m
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from actors.envelope import Limits
 from actors.errors import CodecError, StoreDamaged
 from actors.goals import CHILD, CONTROL, HEAP
 from actors.keys import Name, Path, decode_element, encode_key, path_text, read_key
@@ -35,7 +37,7 @@ from actors.tree import EMPTY, Tree
 from actors.values import decode, encode
 from runtime import journal
 from runtime.programs import find, identity
-from runtime.record import READY, Record, Start
+from runtime.record import DRAWS, READY, Record, Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,10 @@ SNAPSHOT: Final = b"s"
 BEGIN: Final = b"b"
 STOPPED_AT: Final = b"r"
 JOURNAL: Final = b"j"
+
+
+#: So many fields every control value has.
+_ALWAYS: Final = 10
 
 
 class Control(NamedTuple):
@@ -59,6 +65,8 @@ class Control(NamedTuple):
     gas: int | None
     input_at: bytes | None
     journal: int
+    time: Any = None
+    limits: tuple[int | None, ...] | None = None
 
 
 # --- writing -------------------------------------------------------------------------------------------------------
@@ -113,15 +121,22 @@ def freeze(record: Record) -> Tree:
         gas=record.gas,
         input_at=record.input_at,
         journal=items if middle else 0,
+        time=record.time if pending else None,
+        limits=None if record.limits is None else tuple(record.limits),
     )
-    values[CONTROL] = _control_form(control)
+    values[CONTROL] = _control_form(control) if control.time is None else _form(control)
     return Tree.assemble(values, parts)
 
 
 @lru_cache(maxsize=1024)
 def _control_form(control: Control) -> bytes:
-    # Many processes have the same control value; every field is of one type, so that equal ones are the same.
-    return encode(tuple(control))
+    # Many processes have the same control value; every field but the time is of one type, so that equal ones are the same.
+    return _form(control)
+
+
+def _form(control: Control) -> bytes:
+    more = control.time is not None or control.limits is not None
+    return encode(tuple(control) if more else control[:_ALWAYS])
 
 
 def freeze_children(record: Record) -> Tree:
@@ -166,15 +181,20 @@ def thaw(state: Tree, parent: Record | None, name: Name) -> Record:
         record.journal_saved = (saved, control.journal)
         record.begin, record.stopped_at = state.extract(BEGIN), state.extract(STOPPED_AT)
     record.started = control.started
+    record.time = control.time
+    limits = None if control.limits is None else Limits(*control.limits)
     if control.pending:
         record.memory = Memory(heap)
         record.settled = False
         record.stage = READY
+        record.held = record.gas == DRAWS
+        record.fill = None if record.held else record.gas
         record.start = Start(
             record.retained, record.journal, control.journal, control.middle, record.begin, record.stopped_at
         )
     else:
         record.memory = Memory(heap, heap if parent is None else state.extract(SNAPSHOT))
+    record.limit(limits)
     return record
 
 

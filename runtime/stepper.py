@@ -17,11 +17,13 @@ from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
 from runtime.events import Failed, Returned
 from runtime.journal import replay
+from runtime.metering import enter, leave, metered
 from runtime.position import foreign_await
 
 if TYPE_CHECKING:
     from collections import deque
 
+    from actors.meter import Meter
     from runtime.events import Effect
     from runtime.kernel import Kernel
     from runtime.record import Record
@@ -97,7 +99,10 @@ class Stepper:
             steps -= 1
             try:
                 activation = record.activation or self._begin(record)
-                event: Any = activation.send(answer) if error is None else activation.throw(error)
+                if record.meter is None:
+                    event: Any = activation.send(answer) if error is None else activation.throw(error)
+                else:
+                    event = _metered_step(record.meter, activation, answer, error)
             except StopIteration as stop:
                 event = _RETURNED if stop.value is None else Returned(stop.value)
             except (KeyboardInterrupt, MemoryError, *_OURS):
@@ -123,7 +128,16 @@ class Stepper:
             record.activation = replay(record)
             record.journal.append(outcome)
         else:
-            instance = program()
-            instance.bind(record.memory, record.path)
+            meter = record.meter
+            instance = (program if meter is None else metered(program))()
+            instance.bind(record.memory, record.path, meter)
             record.activation = instance.run()
         return record.activation
+
+
+def _metered_step(meter: Meter, activation: Any, answer: Any, error: BaseException | None) -> Any:
+    enter(meter)
+    try:
+        return activation.send(answer) if error is None else activation.throw(error)
+    finally:
+        leave()

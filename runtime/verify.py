@@ -17,7 +17,8 @@ from runtime.driver import drive
 from runtime.events import Input
 from runtime.inputs import block_input
 from runtime.kernel import Kernel
-from runtime.programs import code_digest
+from runtime.metering import COSTS_VERSION
+from runtime.programs import code_digest, lifted_by
 from runtime.stepper import Shuffle, Stepper
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ async def verify_block(before: Tree, block: Block, after: Tree) -> None:
     Raises:
         VerifyFailed: at the first difference.
     """
+    if block.costs not in (None, COSTS_VERSION):
+        hint = "execute it with the version of Lockstep that has that cost table"
+        raise VerifyFailed(block.number, "/", "cost table", str(block.costs), str(COSTS_VERSION), hint)
     _, value, entries = block_input(block.inputs)
     kernel = Kernel.load(before)
     if block.faults:
@@ -68,5 +72,7 @@ async def verify_block(before: Tree, block: Block, after: Tree) -> None:
         raise VerifyFailed(block.number, "/", "block data", repr(block.data), got_data, hint)
     if closed.faults != block.faults:
         raise VerifyFailed(block.number, "/", "host faults", repr(block.faults), repr(closed.faults), hint)
+    if (lifted := lifted_by(closed.programs)) != block.lifted:
+        raise VerifyFailed(block.number, "/", "lifted guards", repr(block.lifted), repr(lifted), hint)
     if closed.used != block.gas_used:
         raise VerifyFailed(block.number, "/", "gas used", str(block.gas_used), str(closed.used), hint)

@@ -11,6 +11,7 @@ from actors.keys import Name, Path, check_name, parse_path, path_text
 from actors.limits import NAMES_SHOWN_MAX
 from actors.region import View
 from actors.trap import Trap, TrapKind
+from runtime.record import DRAWS
 from runtime.state import child_names, child_state, control_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class ProcessView:
         program: what it runs, as `module:qualified name`, or None.
         trap: why it stopped last.
         pending: whether it was started and its parent has not waited for it: it goes on across the block.
-        gas: what is left in its meter; None: no meter.
+        gas: what its meter was filled with at its last start; None: it had none, or drew on its parent's.
     """
 
     def __init__(self, state: Tree, path: Path) -> None:
@@ -38,7 +39,7 @@ class ProcessView:
         self.children: Mapping[Name, ProcessView] = ChildrenView(state.extract(CHILD), path)
         self.program = self._control.program
         self.pending = self._control.pending
-        self.gas = self._control.gas
+        self.gas = None if self._control.gas == DRAWS else self._control.gas
         control = self._control
         self.trap = Trap(TrapKind(control.trap), control.error, control.used, control.middle)
 

@@ -51,6 +51,13 @@ def block_json(block: Block, *, whole: bool = False) -> Json:
         form["data_digest"] = sha256(block.data_form).hexdigest()
         form["inputs"] = to_json(block.inputs)
     form["data"] = to_json(block.data)
+    if block.costs is not None:
+        form["costs"] = block.costs
+    if block.lifted:
+        form["lifted"] = [
+            {"program": program, "guards": list(guards), "modules": list(modules)}
+            for program, guards, modules in block.lifted
+        ]
     if block.faults:
         form["faults"] = [{"path": path_text(path), "turn": turn, "error": error} for path, turn, error in block.faults]
     return form
@@ -63,6 +70,14 @@ def fault_texts(block: Block) -> list[str]:
         before = f", when it had been waited for {counted(turn, 'time', 'times')}" if turn else ""
         lines.append(printable(f"{path_text(path)}: {error}{before}"))
     return lines
+
+
+def lifted_texts(block: Block) -> list[str]:
+    """Return which guards the programs of a block lifted, each program on a line, for people."""
+    return [
+        printable(f"{program}: {', '.join([*guards, *(f'import {name}' for name in modules)])}")
+        for program, guards, modules in block.lifted
+    ]
 
 
 class BlockList:

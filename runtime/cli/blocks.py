@@ -8,7 +8,7 @@ from rich.text import Text
 
 from actors.errors import BlockUnknown
 from runtime.chain import Block
-from runtime.cli.block_text import BlockList, block_json, fault_texts, prefix
+from runtime.cli.block_text import BlockList, block_json, fault_texts, lifted_texts, prefix
 from runtime.cli.kept import block_of, reading
 from runtime.cli.parameters import AsJson, Debug, Kept, Load, WhichBlock
 from runtime.cli.screen import Screen
@@ -84,12 +84,14 @@ def show(block: WhichBlock, store: Kept, as_json: AsJson = False, load: Load = N
             "parent": form["parent"] or "none: this is the genesis",
             "state root": form["state_root"],
             "code": form["code"],
-            "gas used": f"{found.gas_used:,}",
+            "gas used": f"{found.gas_used:,}" + ("" if found.costs is None else f" by cost table {found.costs}"),
         }
         for name, text in fields.items():
             screen.line(Text.assemble((f"{name:<12}", "dim"), text), cut=False)
         for at, text in enumerate(fault_texts(found)):
             screen.line(Text.assemble((f"{'' if at else 'host faults':<12}", "dim"), (text, "red")), cut=False)
+        for at, text in enumerate(lifted_texts(found)):
+            screen.line(Text.assemble((f"{'' if at else 'lifted':<12}", "dim"), text), cut=False)
         for name, value in (("inputs", form["inputs"]), ("data", form["data"])):
             screen.field(name, value, 12)
 

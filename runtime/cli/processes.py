@@ -66,7 +66,7 @@ def _about(view: ProcessView) -> list[Text]:
         Text(printable(status), style=style),
     ]
     if view.gas is not None:
-        about.append(Text(f"{view.gas:,} gas left", style="dim"))
+        about.append(Text(f"{view.gas:,} gas given", style="dim"))
     return about
 
 

@@ -13,9 +13,10 @@ records. A batch, and the answer to it, are frames of frames:
 
 A job says where the worker begins:
 
-    fresh     a process of a few entries, at the top of `run`: path, program, gas; data: key, value, …
-    state     any process: its state as it is pending (runtime.state), as a tree
-    calls     one that this worker has kept: the PUTs since then, the last of which starts it
+    fresh     a process of a few entries, at the top of `run`: path, program, gas, time, limits; data: key, value, …
+    state     any process: its state as it is pending (runtime.state), as a tree; what its meter is filled with
+    calls     one that this worker has kept: the PUTs since then, the last of which starts it; what its meter is filled
+              with, and the time
 
 An outcome is what the kernel's event `Ended` says, or why there is none:
 
@@ -33,6 +34,7 @@ from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.calls import Put
+from actors.envelope import Limits
 from actors.errors import KernelBug, ReplayDiverged
 from actors.memory import Formed, form_of
 from actors.region import View
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from actors.cells import ManySource
     from actors.keys import Path
     from actors.memory import Slot
+    from runtime.record import Record
     from runtime.workers.parcel import Top
 
 FRESH: Final = 0
@@ -108,17 +111,21 @@ def read_head(form: bytes) -> tuple[Any, ...]:
 # --- jobs ----------------------------------------------------------------------------------------------------------
 
 
-def fresh(path: Path, program: int, gas: int | None, entries: Sequence[tuple[bytes, bytes]]) -> bytes:
+def fresh(record: Record, program: int, entries: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return the job of a process of a few entries."""
-    return frame((FRESH, path, program, gas), None, [piece for entry in entries for piece in entry])
+    limits = None if record.limits is None else tuple(record.limits)
+    head = (FRESH, record.path, program, record.fill, record.time, limits)
+    return frame(head, None, [piece for entry in entries for piece in entry])
 
 
-def state(path: Path, program: int, top: Top, parcel: Parcel) -> bytes:
+def state(path: Path, program: int, top: Top, gas: int | None, parcel: Parcel) -> bytes:
     """Return the job of a process in any state."""
-    return frame((STATE, path, program, top), parcel, ())
+    return frame((STATE, path, program, top, gas), parcel, ())
 
 
-def calls(puts: Sequence[Put], number_of: Callable[[type[Any]], int], parcel: Parcel) -> bytes:
+def calls(
+    puts: Sequence[Put], number_of: Callable[[type[Any]], int], gas: int | None, time: Any, parcel: Parcel
+) -> bytes:
     """Return the job of a process that the worker has kept."""
     data: list[bytes] = []
     heads = []
@@ -131,8 +138,9 @@ def calls(puts: Sequence[Put], number_of: Callable[[type[Any]], int], parcel: Pa
                 values.append((key, None))
                 data.append(form_of(slot) or b"")
         program = None if put.program is None else number_of(put.program)
-        heads.append((tuple(values), program, put.delete, put.start, put.gas))
-    return frame((CALLS, tuple(heads)), parcel, data)
+        limits = None if put.limits is None else tuple(put.limits)
+        heads.append((tuple(values), program, put.delete, put.start, limits))
+    return frame((CALLS, tuple(heads), gas, time), parcel, data)
 
 
 def read_calls(job: Frame, name: Any, programs: Callable[[int], type[Any]], store: ManySource) -> list[Put]:
@@ -140,13 +148,14 @@ def read_calls(job: Frame, name: Any, programs: Callable[[int], type[Any]], stor
     received = Received(job.records, store)
     data = iter(job.data)
     puts = []
-    for values, program, delete, start, gas in job.head[1]:
+    for values, program, delete, start, limits in job.head[1]:
         copied: list[tuple[bytes, Slot | View]] = []
         for key, top in values:
             slot: Slot = Formed(next(data)) if top is None else View(received.tree(top), "what its parent put")
             copied.append((key, slot))
         cls = None if program is None else programs(program)
-        puts.append(Put(name, tuple(copied), cls, delete, start, gas))
+        given = None if limits is None else Limits(*limits)
+        puts.append(Put(name, tuple(copied), cls, delete, start, None, None, given))
     return puts
 
 

@@ -53,13 +53,13 @@ class Packer:
         if lodged and len(record.memory.kept) > _FOLDED_MAX:
             task = Task(record, number, next(self._numbers).to_bytes(NUMBER_BYTES, "big"))
         elif (few := _few(record)) is not None:
-            form = job.fresh(record.path, number, record.gas, few)
+            form = job.fresh(record, number, few)
             task = Task(record, number, sha256(form).digest())
             task.form = form
             return task
         else:
             state = freeze(record)
-            task = Task(record, number, sha256(encode((record.path, number, state.digest()))).digest())
+            task = Task(record, number, sha256(encode((record.path, number, record.fill, state.digest()))).digest())
             task.state = state
         if isinstance(lodging, Lodging) and lodged:
             task.lodging, task.brings = lodging, SINCE
@@ -80,11 +80,11 @@ class Packer:
         if task.brings == SINCE and here:
             assert lodging is not None
             with suppress(Unsendable):  # of a program that it had in between
-                return job.calls(lodging.calls, self._number(task), parcel)
+                return job.calls(lodging.calls, self._number(task), task.gas, task.time, parcel)
         if task.state is None:
             assert task.record is not None
             task.state = freeze(task.record)
-        return job.state(task.path, task.program, parcel.add(task.state), parcel)
+        return job.state(task.path, task.program, parcel.add(task.state), task.gas, parcel)
 
     def _number(self, task: Task) -> Any:
         def number(program: type[Any]) -> int:

@@ -43,6 +43,8 @@ class Task:
         self.program = program
         assert record.program is not None
         self.cls = record.program
+        self.gas = record.fill
+        self.time = record.time
         #: What the outcome follows from, as a digest; or a short number, where it is not remembered.
         self.start = start
         #: The whole job, where it is small; else the state in which it begins.

@@ -26,6 +26,7 @@ import cloudpickle
 
 from actors import values as codecs
 from actors.calls import Put
+from actors.envelope import Limits
 from actors.errors import KernelBug, StoreDamaged, StoreError
 from actors.keys import encode_key
 from actors.memory import Formed, Memory
@@ -43,7 +44,7 @@ from runtime.workers.frames import join, split
 from runtime.workers.parcel import LOCAL, Parcel, Received
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from actors.process import Process
     from runtime.workers.job import Frame
@@ -91,14 +92,30 @@ class _Desk:
     def child(self) -> Record:
         return self.kernel.root.children[self.name]
 
-    def fill(self, state: Any) -> None:
+    def fill(self, state: Any, gas: int | None) -> None:
         """Put the process there from its state: it is pending in it."""
         self.kernel.root.retained = state
+        self.kernel.fetch(self.kernel.root, self.name)
+        self._let_begin(gas)
 
-    def put(self, call: Put) -> None:
-        """Perform a PUT."""
+    def put(self, calls: Iterable[Put], gas: int | None, time: Any) -> None:
+        """Perform PUTs, the last of which starts it."""
+        self.kernel.root.time = time
+        for call in calls:
+            self._put(call)
+        self._let_begin(gas)
+
+    def _let_begin(self, gas: int | None) -> None:
+        child = self.child
+        child.fill = gas
+        if child.held:
+            self.kernel.let_begin(child)
+
+    def _put(self, call: Put) -> None:
         root = self.kernel.root
         child = root.children.get(self.name) or root.adopt(Record(root, self.name, Memory()))
+        if call.limits is not None:
+            child.limit(call.limits)
         self.kernel.perform(child, call)
 
     def run(self) -> None:
@@ -233,24 +250,24 @@ class Workshop:
         kind, *head = task.head
         self._sent.update((at, record) for at, record in task.records.items() if at < LOCAL)
         if kind == job.FRESH:
-            path, number, gas = head
+            path, number, gas, time, limits = head
             data = task.data
             entries = tuple([(data[i], Formed(data[i + 1])) for i in range(0, len(data), 2)])
             desk = _Desk(path)
-            desk.put(Put(desk.name, entries, self.program(number), (), True, gas))
+            given = None if limits is None else Limits(*limits)
+            desk.put([Put(desk.name, entries, self.program(number), (), True, None, None, given)], gas, time)
             desk.fresh = True
             return desk
         if kind == job.STATE:
-            path, number, top = head
+            path, number, top, gas = head
             self.program(number)
             desk = _Desk(path)
-            desk.fill(EMPTY.graft(encode_key(path[-1]), Received(task.records, self).tree(top)))
+            desk.fill(EMPTY.graft(encode_key(path[-1]), Received(task.records, self).tree(top)), gas)
             return desk
         kept = self._kept.get(keep)
         if kept is None:
             raise Lacking
-        for call in job.read_calls(task, kept.name, self.program, self):
-            kept.put(call)
+        kept.put(job.read_calls(task, kept.name, self.program, self), *head[1:])
         return kept
 
 

@@ -109,7 +109,8 @@ class Interpreter(Process):
             program=PROGRAMS[program],
             delete=[one if what == "key" else region_of(one) for what, one in delete],
             start=start,
-            gas=gas,
+            # Never too little: each level has 4,096 times what the one below it has.
+            gas=gas and gas >> 12 * len(self.path),
         )
 
     async def do_fork(self, name, region):
@@ -201,7 +202,7 @@ FORKED = (((), "a", "c"), ((), "n", 0), ("r", None, None), ((), None, None))
 PLACES = ("r", "q", "a", ("r", 1), ("r", 3))
 NAMES = ("a", 1, "1")
 RAISED = ("ValueError", "KeyError", "SystemExit", "CancelledError")
-GAS = 10**12
+GAS = 2**60
 
 
 def some(pick: Pick, most: int, one: Callable[[], T], often: int = 3) -> tuple[T, ...]:

@@ -1560,8 +1560,7 @@ async def test_the_tree_of_processes_has_a_depth_that_it_may_not_exceed() -> Non
 
 async def test_the_journal_has_a_limit_and_the_error_says_to_return(monkeypatch: pytest.MonkeyPatch) -> None:
     """The journal has a limit; the error at the limit says to return."""
-    monkeypatch.setattr("runtime.kernel.JOURNAL_CALLS_MAX", 5)
-    monkeypatch.setattr("runtime.kernel._JOURNAL_ITEMS_MAX", 10)
+    monkeypatch.setattr("runtime.record.JOURNAL_ITEMS_MAX", 10)
 
     @process
     async def child(self):

@@ -1,0 +1,307 @@
+"""Many items through one program: map, map_reduce, pipeline. Written with the system calls alone.
+
+A program that is mapped reads `self.heap["item"]` and writes `self.heap["result"]`. Each item gets a heap of its own, with
+nothing in it but the item; so the results follow from the items alone, and come in their order, whoever ends first.
+
+Only so many items are under way at a time, the *window*: that many children, used again and again. The next item is taken
+from the iterable when a result is handed out, so memory follows the window, however many there are. (What a process hands
+out and gets is in its journal until `run` returns: with very many items, let it say `journal = False`.)
+
+A pipeline has one child a stage, which keeps its heap from item to item. While the last stage has an item, the one before
+it has the next, and so on: all of them run side by side.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from actors.errors import CallRefused, ChildFailed, MissingKey
+from actors.region import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from actors.envelope import Limits
+    from actors.process import Placement, Process
+
+#: How many items are under way, unless the caller says so.
+WINDOW: Final = 256
+
+_END: Final[Any] = object()
+_R = TypeVar("_R")
+
+
+class _How(NamedTuple):
+    """How the children of a map or a pipeline are run: as PUT takes it."""
+
+    gas: int | None
+    placement: Placement | None
+    limits: Limits | None
+
+
+class Stream:
+    """Results as they come: `async for result in …`. Who leaves before the last one closes it, or uses `async with`."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        #: The children that there are.
+        self._names: list[str] = []
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        names, self._names = self._names, []
+        for name in names:
+            await self._process.drop(name)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Results(Stream):
+    """The results of a map, in the order of the items."""
+
+    def __init__(
+        self,
+        process: Process,
+        named: str,
+        program: type[Process],
+        items: Iterable[Any],
+        window: int,
+        how: _How,
+        return_exceptions: bool,
+    ) -> None:
+        super().__init__(process)
+        self._named = named
+        self._program = program
+        self._items = iter(items)
+        self._window = window
+        self._how = how
+        self._returns = return_exceptions
+        self._under_way: deque[str] = deque()
+        self._begun = False
+
+    async def __anext__(self) -> Any:
+        process = self._process
+        if not self._begun:
+            await self._begin()
+        if not self._under_way:
+            await self.aclose()
+            raise StopAsyncIteration
+        name = self._under_way.popleft()
+        try:
+            result = await process.get(name, "result")
+        except ChildFailed as error:
+            if not self._returns:
+                raise
+            result = error
+        item = next(self._items, _END)
+        if item is not _END:
+            await process.put(name, {"item": item}, delete=WHOLE, start=True, gas=self._how.gas)
+            self._under_way.append(name)
+        return result
+
+    async def _begin(self) -> None:
+        self._begun = True
+        gas, placement, limits = self._how
+        for slot, item in enumerate(islice(self._items, self._window)):
+            name = f"{self._named}.{slot}"
+            await self._process.put(
+                name,
+                {"item": item},
+                program=self._program,
+                delete=WHOLE,
+                start=True,
+                gas=gas,
+                placement=placement,
+                limits=limits,
+            )
+            self._names.append(name)
+            self._under_way.append(name)
+
+
+class Pipeline(Stream):
+    """What comes out of the last stage, in the order of the items."""
+
+    def __init__(
+        self, process: Process, named: str, stages: Sequence[type[Process]], items: Iterable[Any], how: _How
+    ) -> None:
+        super().__init__(process)
+        self._stages = [f"{named}.{stage}" for stage in range(len(stages))]
+        self._programs = stages
+        self._items = iter(items)
+        self._how = how
+        self._busy = [False] * len(stages)
+
+    async def __anext__(self) -> Any:
+        last = len(self._stages) - 1
+        while True:
+            out = _END
+            for stage in range(last, -1, -1):
+                if self._busy[stage]:
+                    result = await self._result(stage)
+                    if stage == last:
+                        out = result
+                    elif result is not _END:
+                        await self._feed(stage + 1, result)
+            item = next(self._items, _END)
+            if item is not _END:
+                await self._feed(0, item)
+            if out is not _END:
+                return out
+            if not any(self._busy):
+                await self.aclose()
+                raise StopAsyncIteration
+
+    async def _result(self, stage: int) -> Any:
+        """Return what a stage made of its item; a stage that wrote no result keeps the item to itself."""
+        self._busy[stage] = False
+        try:
+            return await self._process.get(self._stages[stage], "result")
+        except MissingKey:
+            return _END
+
+    async def _feed(self, stage: int, item: Any) -> None:
+        name = self._stages[stage]
+        gas, placement, limits = self._how
+        self._busy[stage] = True
+        if name in self._names:
+            await self._process.put(name, {"item": item}, delete=("result",), start=True, gas=gas)
+            return
+        await self._process.put(
+            name,
+            {"item": item},
+            program=self._programs[stage],
+            delete=WHOLE,
+            start=True,
+            gas=gas,
+            placement=placement,
+            limits=limits,
+        )
+        self._names.append(name)
+
+
+class Maps:
+    """What a process has of these."""
+
+    #: How many streams this activation has begun: no two have children of the same names.
+    _streams = 0
+
+    def map(
+        self,
+        program: type[Process],
+        items: Iterable[Any],
+        *,
+        window: int = WINDOW,
+        gas: int | None = None,
+        placement: Placement | None = None,
+        limits: Limits | None = None,
+        return_exceptions: bool = False,
+    ) -> Results:
+        """Run a program on every item: `async for result in self.map(Square, range(1000))`.
+
+        Args:
+            program: it reads "item" from its heap, and writes "result".
+            items: values; each is taken when there is room for it.
+            window: how many are under way at a time, at least 1. On workers, items that are cheap want a large one.
+            gas: what each of them may use.
+            placement: where they run, as for `put`.
+            limits: what each may have, as for `put`.
+            return_exceptions: whether what fails gives its ChildFailed in the place of a result; else that is raised.
+
+        Returns:
+            An asynchronous iterator of the results, in the order of the items.
+
+        Raises:
+            ChildFailed, OutOfGas: (on the way) an item failed.
+            MissingKey: (on the way) a program wrote no result.
+        """
+        if type(window) is not int or window < 1:
+            raise CallRefused(f"map: window is {window!r}; it is how many items are under way, at least 1")
+        how = _How(gas, placement, limits)
+        return Results(self._process(), self._name("map"), program, items, window, how, return_exceptions)
+
+    async def map_reduce(
+        self,
+        program: type[Process],
+        items: Iterable[Any],
+        reduce: Callable[[_R, Any], _R],
+        initial: _R,
+        *,
+        window: int = WINDOW,
+        gas: int | None = None,
+        placement: Placement | None = None,
+        limits: Limits | None = None,
+    ) -> _R:
+        """Run a program on every item, and fold the results into one in the order of the items.
+
+        Args:
+            program: as for `map`, and so are the rest.
+            items: values.
+            reduce: makes (what there is so far, a result) into what there is.
+            initial: what there is before the first.
+            window: as for `map`.
+            gas: as for `map`.
+            placement: as for `map`.
+            limits: as for `map`.
+
+        Raises:
+            ChildFailed, OutOfGas, MissingKey: as for `map`.
+        """
+        total = initial
+        async with self.map(program, items, window=window, gas=gas, placement=placement, limits=limits) as results:
+            async for result in results:
+                total = reduce(total, result)
+        return total
+
+    def pipeline(
+        self,
+        stages: Sequence[type[Process]],
+        items: Iterable[Any],
+        *,
+        gas: int | None = None,
+        placement: Placement | None = None,
+        limits: Limits | None = None,
+    ) -> Pipeline:
+        """Send every item through stages, one process each: `async for out in self.pipeline([Parse, Price], lines)`.
+
+        A stage reads "item" from its heap and writes "result", which is the next stage's item; what else it writes is
+        there for its next item. One that writes no result keeps the item to itself.
+
+        Args:
+            stages: their programs, one at least.
+            items: values; each is taken when the first stage is free.
+            gas: what each stage may use for an item.
+            placement: where they run, as for `put`.
+            limits: what each may have, as for `put`.
+
+        Returns:
+            An asynchronous iterator of what comes out of the last stage, in order.
+
+        Raises:
+            ChildFailed, OutOfGas: (on the way) a stage failed.
+        """
+        if not stages:
+            raise CallRefused("pipeline: stages is empty; it is a list of programs, one at least")
+        return Pipeline(self._process(), self._name("pipeline"), stages, items, _How(gas, placement, limits))
+
+    def _process(self) -> Process:
+        return self  # type: ignore[return-value]
+
+    def _name(self, kind: str) -> str:
+        self._streams += 1
+        return f"{kind} {self._streams}"
