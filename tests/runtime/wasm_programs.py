@@ -83,7 +83,7 @@ class Parent(Root):
     async def do_guest(self) -> Any:
         """Run a module that came with the block."""
         name = self.heap["block", "name"]
-        values = dict(self.heap.items(("block", "put")))
+        values = self.heap["block", "put"]
         gas = self.heap.get(("block", "gas"))
         await self.put(name, values, program=WasmProcess, start=True, gas=gas)
         trap = await self.status(name)
