@@ -75,6 +75,8 @@ class Process(Maps):
 
     #: Whether it takes what it uses out of its meter itself, so that no ticks are put into its code.
     meters_itself: ClassVar[bool] = False
+    #: Whether it may raise `errors.HostTrouble`: then the kernel counts how often it was waited for, on the loop as well.
+    host_may_fail: ClassVar[bool] = False
 
     heap: Heap
     path: Path

@@ -112,6 +112,7 @@ class WasmProcess(Process):
     #: How large its memory may become.
     memory_bytes_max: ClassVar[int] = 64 * 1024 * 1024
     meters_itself: ClassVar[bool] = True
+    host_may_fail: ClassVar[bool] = True
     #: It never stops in the middle of `run`: where the module does, that is in its memory.
     journal: ClassVar[bool] = False
     #: The module of the class, read when the class is made.

@@ -74,3 +74,15 @@ async def test_attacks_end_and_harm_nobody_else(part: int) -> None:
             good = await rt.advance({"do": "add", "by": [1], "gas": ENOUGH})
             assert good.data == ((number + 1) % 128,)
         await rt.verify()
+
+
+@pytest.mark.parametrize("how", [{"workers": 0}, {"workers": 1}])
+async def test_a_full_native_stack_is_a_host_fault_that_the_block_has(how: dict[str, Any]) -> None:
+    code, _ = wasm_attacks.ATTACKS["recursion without end"]
+    async with runtime.Runtime(Parent, **how) as rt:
+        guest = {"do": "guest", "name": "deep", "put": {"module": code}, "gas": ENOUGH, "placement": "worker"}
+        block = await rt.advance(guest)
+        assert block.data == ("HOST_FAULT", "StackOverflow", 0)
+        assert [fault[2] for fault in block.faults] == ["StackOverflow"]
+        assert (await rt.advance({**guest, "put": {"module": LOOPER, "by": 1}})).data[0] == "RETURNED"
+        await rt.verify()

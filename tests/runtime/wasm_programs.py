@@ -85,7 +85,8 @@ class Parent(Root):
         name = self.heap["block", "name"]
         values = self.heap["block", "put"]
         gas = self.heap.get(("block", "gas"))
-        await self.put(name, values, program=WasmProcess, start=True, gas=gas)
+        where = self.heap.get(("block", "placement"))
+        await self.put(name, values, program=WasmProcess, start=True, gas=gas, placement=where)
         trap = await self.status(name)
         return trap.kind.name, trap.error, trap.gas
 
