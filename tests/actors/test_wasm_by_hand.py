@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -299,6 +301,14 @@ def test_pages_that_are_none_are_refused(key: Any, value: Any) -> None:
     made.heap[("memory", *key) if isinstance(key, tuple) else ("memory", key)] = value
     with pytest.raises(StateRefused):
         made.run()
+
+
+def test_without_wasmtime_the_error_says_what_to_install() -> None:
+    code = "import sys; sys.modules['wasmtime'] = None; import actors; import actors.wasm"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (
+        done.stderr.splitlines()[-1] == "ImportError: actors.wasm needs wasmtime: pip install 'lockstep-actors[wasm]'"
+    )
 
 
 # --- imports -------------------------------------------------------------------------------------------------------

@@ -153,6 +153,7 @@ async def test_chance_is_the_same_everywhere() -> None:
     assert first[0][0] != first[0][1]
 
 
+@pytest.mark.long
 def test_it_runs_as_a_user_runs_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "examples.wasm", "--store", str(tmp_path / "wasm.db")]
     outputs = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout for _ in range(2)]
