@@ -37,8 +37,8 @@ async def tell(store: str | None) -> None:
             for block in BLOCKS:
                 pprint.pprint((block["child"], (await rt.advance({**block, "gas": GAS})).data))
         for word in ("again", "and again"):
-            block = await rt.advance({"child": "story", "put": {"by": word}, "get": "told", "gas": GAS})
-            pprint.pprint(("story", block.data))
+            told = await rt.advance({"child": "story", "put": {"by": word}, "get": "told", "gas": GAS})
+            pprint.pprint(("story", told.data))
 
 
 def main() -> None:
