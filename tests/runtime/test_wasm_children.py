@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from wasm_programs import Burner, Parent
+from wasm_texts import ADDER
 
 import runtime
 from actors.memory import Memory
+from actors.values import encode, freeze
 from actors.wasm import forget_instances
+from actors.wasm.engine import from_text
+from examples.wasm.programs import Guests
 
-if TYPE_CHECKING:
-    from pathlib import Path
+sys.path.append(str(Path(__file__).parents[1] / "actors"))
+from wasm_modules import module, text
 
 ADDS: list[dict[str, Any]] = [{"do": "add", "by": by} for by in ([1, 2], [3, 4], [0, 9], [5, 5, 5], [1])]
 
@@ -127,3 +133,60 @@ async def test_two_children_on_threads_give_what_they_give_on_the_loop() -> None
     expected = await made(inputs, workers=0)
     with ThreadPoolExecutor(2) as threads:
         assert await made(inputs, workers=2, executor=threads) == expected
+
+
+def _asks(*calls: tuple[Any, ...], more: str = "") -> bytes:
+    """Return a module, without asyncify, that makes calls in `run`, and keeps each answer in `go_on`, under 0, 1, …"""
+    forms = [encode(freeze(call)) for call in calls]
+    data = "".join(f'(data (i32.const {1024 * (i + 1)}) "{text(form)}")' for i, form in enumerate(forms))
+    made = "".join(
+        f"(if (call $call (i32.const {1024 * (i + 1)}) (i32.const {len(form)})) (then unreachable))"
+        for i, form in enumerate(forms)
+    )
+    # The key of the n-th answer is an int: 15 and its byte, but for 0, which is 14.
+    keep = f"""(func (export "go_on") (local $size i32)
+      (local.set $size (call $answer (i32.const 64) (i32.const 512)))
+      (global.set $n (i32.add (global.get $n) (i32.const 1)))
+      (i32.store8 (i32.const 1) (global.get $n))
+      (call $set (i32.const 0) (i32.const 2) (i32.const 64) (local.get $size)) {more})"""
+    return module(made, f'(memory 1) (global $n (mut i32) (i32.const 0)) (data (i32.const 0) "\\15") {data}', keep)
+
+
+async def test_a_module_without_asyncify_gets_its_answers_when_run_has_returned() -> None:
+    guest = _asks(
+        ("make", "kid", {"module": from_text(ADDER), "by": 5}, (), True), ("get", "kid", "y"), ("status", "no")
+    )
+    async with runtime.Runtime(Parent, workers=0) as rt:
+        block = await rt.advance({"do": "guest", "name": "a", "put": {"module": guest}})
+        assert block.data == ("RETURNED", None, 0)
+        heap = rt.state(block).at("/a").heap
+        assert (heap[1], heap[2], heap[3][0]) == (None, 5, "no-such-child")
+        assert rt.state(block).at("/a/kid").heap["y"] == 5
+        await rt.verify()
+
+
+async def test_what_an_answer_calls_for_is_performed_as_well_and_not_for_ever() -> None:
+    call = ("status", "abc")
+    again = f"(drop (call $call (i32.const 1024) (i32.const {len(encode(call))})))"
+    guest = _asks(call, more=f"(if (i32.lt_u (global.get $n) (i32.const 5)) (then {again}))")
+    async with runtime.Runtime(Parent, workers=0) as rt:
+        assert (await rt.advance({"do": "guest", "name": "a", "put": {"module": guest}})).data[0] == "RETURNED"
+        assert [key for key in rt.state(rt.head).at("/a").heap if type(key) is int] == [1, 2, 3, 4, 5]
+        endless = _asks(call, more=again)
+        block = await rt.advance({"do": "guest", "name": "b", "put": {"module": endless}, "gas": 10_000})
+        assert block.data[0] == "OUT_OF_GAS"
+
+
+async def test_a_forged_suspension_does_no_more_than_fail() -> None:
+    async with runtime.Runtime(Guests, workers=0) as rt:
+        one = {"child": "f", "program": "fan", "get": "total", "gas": 10_000_000}
+        await rt.advance({**one, "put": {"guest": from_text(ADDER), "count": 0}})
+        state = rt.state(rt.head).at("/f").heap["wasm"]
+        for forged in (
+            (*state[:5], 0),
+            (*state[:5], 2**31),
+            (*state[:3], tuple(bytes(len(x)) for x in state[3]), True, 8),
+        ):
+            data = (await rt.advance({**one, "put": {"wasm": forged}})).data
+            assert data[0] == "failed"
+        await rt.verify()
