@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Final
 
 from actors import ChildFailed, Root
 from actors.wasm import WasmProcess
@@ -28,19 +28,20 @@ class JavaScript(WasmProcess):
     module = "javascript.wasm"
 
 
+PROGRAMS: Final[dict[str, type[WasmProcess]]] = {
+    "counter": Counter,
+    "token": Token,
+    "fan": Fan,
+    "javascript": JavaScript,
+    "guest": WasmProcess,
+}
+
+
 class Guests(Root):
     """Each block is {"child": name, "program": …, "put": {…}, "gas": …}: it is put, started, and waited for.
 
     The block's data is what stands under "get", or why the child failed.
     """
-
-    programs: ClassVar[dict[str, type[WasmProcess]]] = {
-        "counter": Counter,
-        "token": Token,
-        "fan": Fan,
-        "javascript": JavaScript,
-        "guest": WasmProcess,
-    }
 
     async def run(self) -> Any:
         block = dict(self.heap.items("block"))
@@ -48,7 +49,7 @@ class Guests(Root):
         known = ("children", child) in self.heap
         if not known:
             self.heap["children", child] = block["program"]
-            await self.put(child, program=self.programs[block["program"]], placement=block.get("placement"))
+            await self.put(child, program=PROGRAMS[block["program"]], placement=block.get("placement"))
         await self.put(child, block.get("put"), start=True, gas=gas)
         try:
             return await self.get(child, block["get"])
