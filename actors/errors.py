@@ -9,6 +9,7 @@
     │   ├── NoSuchChild               GET, status or drop of a child that does not exist
     │   ├── CallRefused               a system call that the contract does not allow there
     │   ├── ForeignAwait              an await on something that is not a system call
+    │   ├── GuardRefused              a call that reaches outside: clocks, randomness, files, … (see actors.guards)
     │   ├── LimitExceeded             one of actors.limits
     │   └── MergeConflict             a three-way merge that nobody said how to settle (in actors.merge)
     ├── ChildFailed                   what a parent sees of a child that trapped
@@ -38,6 +39,8 @@ is made of their fields alone.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
+
+from actors.guards import GUARDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,6 +125,28 @@ class ForeignAwait(ProgramError):
     """A process awaited something that is not a system call of its own."""
 
     code = "foreign-await"
+
+
+class GuardRefused(ProgramError):
+    """A call by which a program would see, or change, what is outside its heap and its system calls.
+
+    Where in the program it is, a note says: for people, since places in files differ between machines.
+
+    Args:
+        guard: the name of the guard that refused it, one of `actors.guards.GUARDS`.
+        call: what was called, as printed.
+    """
+
+    code = "guard"
+
+    def __init__(self, guard: str, call: str) -> None:
+        super().__init__(guard, call)
+        self.guard = guard
+        self.call = call
+
+    def __str__(self) -> str:
+        reason, mend = GUARDS[self.guard]
+        return f'{self.call}: {reason}; {mend}, or lift the guard "{self.guard}": lifted = ("{self.guard}",)'
 
 
 class LimitExceeded(ProgramError):

@@ -59,6 +59,8 @@ class Formed:
 
 
 Slot: TypeAlias = Any
+#: A snapshot that need not be folded yet.
+Mark: TypeAlias = "tuple[Tree, dict[bytes, Slot]]"
 
 
 def to_slot(value: Any) -> Slot:
@@ -319,6 +321,10 @@ class Memory:
             self._make_room(self.tree)
         return self.snap
 
+    def mark(self) -> Mark:
+        """Return what the snapshot is now, to be told at any later time by `marked`. Costs nothing."""
+        return self.snap, self.kept
+
     def revert(self) -> None:
         """Go back to the snapshot."""
         self.writes = {}
@@ -340,6 +346,16 @@ class Memory:
         return [
             (key, kept[key] if key in kept else self._read_tree(key), self.writes[key]) for key in sorted(self.writes)
         ]
+
+
+def marked(mark: Mark) -> Tree:
+    """Return the snapshot that a memory had when it was marked.
+
+    To be called while the activation lasts that was about to begin then: what was kept is not written to meanwhile, for
+    the next snapshot is taken behind a stop, which folds it.
+    """
+    snap, kept = mark
+    return snap.update(_forms(kept)) if kept else snap
 
 
 def _too_many(count: int) -> LimitExceeded:

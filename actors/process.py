@@ -9,7 +9,10 @@ All checks that need nothing but the arguments are made here, before the kernel 
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from hashlib import sha256
 from types import coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 from weakref import WeakValueDictionary
@@ -20,10 +23,11 @@ from actors.calls import EVERYTHING, Call, Copied, Deleted, Drop, Get, Now, Put,
 from actors.envelope import Limits, check_limits
 from actors.errors import CallRefused, ProgramError
 from actors.gas import MOUNT, STEP
+from actors.guards import GUARDS
 from actors.heap import Heap
 from actors.keys import Key, Name, Path, check_name, encode_key, path_text
 from actors.maps import Maps
-from actors.memory import Memory, named_error, to_slot
+from actors.memory import Mark, Memory, marked, named_error, to_slot
 from actors.merge import Resolve, check_resolve, merge
 from actors.meter import GAS_MAX, Meter
 from actors.metered import MeteredHeap
@@ -54,6 +58,20 @@ def _call(call: Call) -> Generator[Call, Any, Any]:
     return (yield call)
 
 
+def _check_guards(cls: type[Process]) -> None:
+    """Check what a class says of guards. Raises ProgramError."""
+    for name in ("lifted", "allowed_modules"):
+        given = getattr(cls, name)
+        if type(given) is not tuple or not all(type(one) is str for one in given):
+            like = given if isinstance(given, str) else "clock" if name == "lifted" else "numpy"
+            raise ProgramError(f'{cls.__qualname__}: {name} is {given!r}; it is a tuple of names: ("{like}",)')
+    for one in cls.lifted:
+        if one not in GUARDS:
+            near = get_close_matches(one, GUARDS, 1)
+            mend = f'did you mean "{near[0]}"?' if near else f"the guards are {', '.join(GUARDS)}"
+            raise ProgramError(f"{cls.__qualname__}: lifted names {one!r}, and there is no such guard; {mend}")
+
+
 class Process(Maps):
     """A program. Subclass it, and write `async def run(self)`.
 
@@ -68,9 +86,9 @@ class Process(Maps):
     #: Whether it may stop in the middle of `run`, for which its system calls and their answers are kept until `run` is over.
     #: False: `ret` and `snapshot` are refused; it takes no memory for them, and may make any number.
     journal: ClassVar[bool] = True
-    #: The guards that are lifted for this program, by name, and the modules that it may import while it runs beside the
-    #: usual ones. Blocks in which it ran have both.
+    #: The guards that this program is trusted without, by their names in `actors.guards`. Blocks record them.
     lifted: ClassVar[tuple[str, ...]] = ()
+    #: Modules that may be imported inside `run`, with all below them, beside Python's own. Blocks record them.
     allowed_modules: ClassVar[tuple[str, ...]] = ()
 
     #: Whether it takes what it uses out of its meter itself, so that no ticks are put into its code.
@@ -85,12 +103,19 @@ class Process(Maps):
     meter: Meter | None
     #: Set in a class that `check_program` has passed.
     _runs: ClassVar[bool]
+    #: The heap with which the activation began, and the generator that was made of it.
+    _begun: Mark
+    _random: random.Random | None = None
+    #: Set in a variant of a program, which stands in for it and is none of its own: what it was made of.
+    _original: ClassVar[type[Process]]
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if cls.placement not in PLACEMENTS:
             raise ProgramError(f"{cls.__qualname__}: placement is {cls.placement!r}; it is {_PLACEMENTS_TEXT}")
-        defined[cls.__module__, cls.__qualname__] = cls
+        _check_guards(cls)
+        if "_original" not in cls.__dict__:
+            defined[cls.__module__, cls.__qualname__] = cls
 
     async def run(self) -> Any:
         """Run the program. To fall off the end is RET; for a root, to return is SNAPSHOT with what is returned."""
@@ -101,6 +126,21 @@ class Process(Maps):
         self.heap = Heap(memory, path) if meter is None else MeteredHeap(memory, path, meter)
         self.path = path
         self.meter = meter
+        self._begun = memory.mark()
+
+    @property
+    def random(self) -> random.Random:
+        """A generator of random numbers, the same whenever and wherever this activation runs.
+
+        It is seeded from the process's path and the heap with which `run` began, and goes on across `ret()`. So another
+        process, or another heap, draws other numbers; an activation that begins on the same heap draws the same again.
+        """
+        generator = self._random
+        if generator is None:
+            path = b"".join([encode_key(name) for name in self.path])
+            seed = sha256(b"random" + marked(self._begun).digest() + path).digest()
+            generator = self._random = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
+        return generator
 
     async def put(
         self,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import EVERYTHING, Call, Drop, Get, Now, Put, Ret, Snapshot, Status
@@ -45,8 +46,9 @@ from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT
 from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
+from runtime.guards import here
 from runtime.journal import Resumed
-from runtime.metering import original
+from runtime.metering import closing, original
 from runtime.record import AT_TOP, DRAWS, NO_JOURNAL, READY, RUNNING, STAGES, STOPPED, WAITING, Record, Start
 from runtime.state import child_names, child_state, freeze, freeze_children, thaw
 
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
     from actors.calls import Copied
     from actors.envelope import Limits
     from actors.keys import Path
-    from actors.process import Root
+    from actors.process import Process, Root
     from runtime.events import Effect, Event, Fault
 
 _log = logging.getLogger("lockstep.kernel")
@@ -713,11 +715,12 @@ class Kernel:
     def end_activation(self, record: Record) -> None:
         """Forget the coroutine of a process; it is made again from the journal when it is needed."""
         activation, record.activation = record.activation, None
-        record.meter = None
+        metered, record.meter = record.meter is not None, None
         if activation is not None:
             # What it writes on its way out must go nowhere.
             record.memory = record.memory.copy()
-            _close_coroutine(activation)
+            with closing() if metered else nullcontext():
+                _close_coroutine(activation, record.program)
 
     def _end_gone(self) -> None:
         """End the coroutines of what was dropped or reverted, descendants included."""
@@ -879,14 +882,18 @@ def _first_names(record: Record) -> list[Name]:
     return [name for _, name in zip(range(NAMES_SHOWN_MAX + 1), names, strict=False)]
 
 
-def _close_coroutine(activation: Any) -> None:
-    """End a coroutine; what it raises or awaits on its way out concerns nobody any more."""
+def _close_coroutine(activation: Any, program: type[Process] | None) -> None:
+    """End a coroutine, inside the fence; what it raises or awaits on its way out concerns nobody any more."""
+    fence = here.cell
+    fence.program = program
     try:
         activation.close()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         _log.debug("a process that was ended raised %s on its way out", type(error).__name__)
+    finally:
+        fence.program = None
 
 
 _CHILD_STOPPED: Final = ChildStopped()

@@ -580,7 +580,8 @@ def _block_failed(number: int, kernel: Kernel) -> BlockFailed:
         if isinstance(at, ChildFailed) and at.__cause__ is None:
             at.__cause__ = behind.pop(at.path, None)
         at = at.__cause__ or at.__context__
-    failed = BlockFailed(number, type(error).__name__, str(error))
+    detail = "\n".join([str(error), *getattr(error, "__notes__", [])])
+    failed = BlockFailed(number, type(error).__name__, detail)
     failed.__cause__ = error
     return failed
 

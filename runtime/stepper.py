@@ -16,6 +16,7 @@ from actors.calls import CALLS
 from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
 from runtime.events import Failed, Returned
+from runtime.guards import here, install
 from runtime.journal import replay
 from runtime.metering import enter, leave, metered
 from runtime.position import foreign_await
@@ -70,6 +71,7 @@ class Stepper:
         self.kernel = kernel
         self.order = order
         kernel.forget = forget
+        install()
 
     def run(self, steps: int) -> bool:
         """Perform effects until the block is over, none are left, or so many were performed.
@@ -80,6 +82,7 @@ class Stepper:
         kernel = self.kernel
         agenda, order = kernel.agenda, self.order
         effect: Effect | None = None
+        fence = here.cell
         found = damage.found
         found.clear()
         while True:
@@ -98,11 +101,15 @@ class Stepper:
                 return True
             steps -= 1
             try:
-                activation = record.activation or self._begin(record)
-                if record.meter is None:
-                    event: Any = activation.send(answer) if error is None else activation.throw(error)
-                else:
-                    event = _metered_step(record.meter, activation, answer, error)
+                fence.program = record.program
+                try:
+                    activation = record.activation or self._begin(record)
+                    if record.meter is None:
+                        event: Any = activation.send(answer) if error is None else activation.throw(error)
+                    else:
+                        event = _metered_step(record.meter, activation, answer, error)
+                finally:
+                    fence.program = None
             except StopIteration as stop:
                 event = _RETURNED if stop.value is None else Returned(stop.value)
             except (KeyboardInterrupt, MemoryError, *_OURS):

@@ -38,6 +38,9 @@ class Executor(Process):
     """Executes the block in the region "block" on the state in the region "state"."""
 
     placement = "worker"
+    #: The interpreter needs a deep stack, and that takes a thread, which is waited for; and its modules are loaded anew
+    #: for each fork that blocks are of (see forks.py).
+    lifted = ("imports", "threads")
 
     async def run(self) -> None:
         block = dict(self.heap.items("block"))
@@ -57,6 +60,7 @@ class Group(Process):
     """
 
     placement = "worker"
+    lifted = ("imports", "threads")
 
     async def run(self) -> None:
         effects = on_deep_stack(self._execute)
@@ -82,6 +86,8 @@ class Chain(Root):
     groups   in how many groups to execute the transactions: 0 for what seems best. In order, when absent.
     senders  the transactions' senders, where somebody knows them: no more than a hint for the grouping.
     """
+
+    lifted = ("imports", "threads")
 
     async def run(self) -> dict[str, Any]:
         heap = self.heap

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
+from runtime.guards.table import DIRECT, FUNCTIONS
 from runtime.lint.rules import CLOCK, ENVIRONMENT, FOREIGN_AWAIT, OUTSIDE, RANDOM, THREADS
 
 if TYPE_CHECKING:
@@ -16,45 +17,28 @@ def _of(module: str, names: str) -> frozenset[str]:
     return frozenset(f"{module}.{name}" for name in names.split())
 
 
+#: What the guards refuse (runtime.guards), by the rule that finds it. Files, sockets and threads are not taken from there:
+#: here whole modules of them are found, and the methods of paths, by what they are called on.
+_GUARDED: Final[dict[str, Rule]] = {
+    "clock": CLOCK,
+    "random": RANDOM,
+    "environment": ENVIRONMENT,
+    "locale": ENVIRONMENT,
+}
 #: Found wherever they are named, called or handed on: `default_factory=time.time`.
 _NAMED: Final[dict[str, Rule]] = {
     name: rule
     for rule, names in (
-        (
-            CLOCK,
-            _of(
-                "time",
-                "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns "
-                "thread_time thread_time_ns clock_gettime clock_gettime_ns sleep",
-            )
-            | _of("datetime", "datetime.now datetime.utcnow datetime.today date.today"),
-        ),
-        (
-            RANDOM,
-            _of(
-                "random",
-                "random randint randrange choice choices shuffle sample uniform gauss normalvariate lognormvariate "
-                "expovariate betavariate gammavariate triangular vonmisesvariate paretovariate weibullvariate "
-                "getrandbits randbytes binomialvariate seed getstate setstate SystemRandom",
-            )
-            | _of("secrets", "choice randbelow randbits token_bytes token_hex token_urlsafe SystemRandom")
-            | _of("uuid", "uuid1 uuid4 uuid6 uuid7 getnode")
-            | _of("os", "urandom getrandom"),
-        ),
+        *[(rule, (*FUNCTIONS[guard], *DIRECT.get(guard, ()))) for guard, rule in _GUARDED.items()],
+        (CLOCK, _of("datetime", "datetime.now datetime.utcnow datetime.today date.today")),
+        (RANDOM, ("random.SystemRandom", "secrets.SystemRandom")),
         (
             ENVIRONMENT,
-            _of(
-                "os",
-                "environ environb getenv getenvb getpid getppid getcwd getcwdb cpu_count process_cpu_count uname "
-                "getlogin getuid geteuid sched_getaffinity getloadavg times get_terminal_size",
-            )
-            | _of("sys", "argv getsizeof getrefcount _getframe executable orig_argv")
-            | _of("socket", "gethostname getfqdn gethostbyname getaddrinfo")
-            | _of("locale", "getlocale getdefaultlocale getpreferredencoding localeconv strcoll strxfrm")
+            _of("os", "environ environb")
+            | _of("sys", "argv _getframe executable orig_argv")
+            | _of("socket", "gethostbyname getaddrinfo")
             | _of("multiprocessing", "cpu_count current_process")
-            | _of("threading", "get_ident get_native_id current_thread active_count enumerate main_thread")
             | _of("traceback", "format_exc format_exception format_stack format_tb print_exc extract_stack")
-            | _of("getpass", "getuser getpass")
             | _of("os.path", "abspath realpath expanduser expandvars")
             | _of("tracemalloc", "get_traced_memory take_snapshot"),
         ),

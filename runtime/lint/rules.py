@@ -98,13 +98,16 @@ DEFAULT_KEPT: Final = Rule(
     "let the default be None, and make a new one inside",
 )
 CLOCK: Final = Rule(
-    "LS401", "clock", "depends on the clock, which has moved on when the block is executed again", _FETCHED
+    "LS401",
+    "clock",
+    "depends on the clock, which has moved on when the block is executed again",
+    'use `await self.now()`, the block\'s time; a trusted program lifts the guard: lifted = ("clock",)',
 )
 RANDOM: Final = Rule(
     "LS402",
     "random",
     "draws a number that nobody can draw again",
-    "use random.Random(seed) with a seed from the heap or the block's input",
+    "use `self.random`, or random.Random(seed) with a seed from the heap or the block's input",
 )
 ENVIRONMENT: Final = Rule("LS403", "environment", "is another on another machine, or in another process", _FETCHED)
 OUTSIDE: Final = Rule(

@@ -204,7 +204,7 @@ class Crew:
             return False
         assert record.program is not None
         try:
-            number = self._packer.programs.number(record.program)
+            number = self._packer.programs.number(record.program, record.fill is not None)
         except Unsendable as error:
             self._give_up(record, "ProgramNotSent", str(error))
             return True

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from actors.errors import ProgramError
 from actors.values import codecs_of
+from runtime.metering import sources_of
 from runtime.workers.frames import join
 
 if TYPE_CHECKING:
@@ -28,19 +30,19 @@ class Programs:
     """The programs that workers were sent, or are to be."""
 
     def __init__(self) -> None:
-        self._numbers: dict[type[Process], int] = {}
+        self._numbers: dict[tuple[type[Process], bool], int] = {}
         self._frames: dict[int, bytes] = {}
 
-    def number(self, program: type[Process]) -> int:
-        """Return a program's number.
+    def number(self, program: type[Process], metered: bool = False) -> int:
+        """Return a program's number. To be metered it travels with the source of all that it reaches.
 
         Raises:
             Unsendable: it cannot travel.
         """
-        number = self._numbers.get(program)
+        number = self._numbers.get((program, metered))
         if number is None:
-            pickled = _pickled(program)
-            number = self._numbers[program] = len(self._numbers)
+            pickled = _pickled(program, metered)
+            number = self._numbers[program, metered] = len(self._numbers)
             self._frames[number] = join((number.to_bytes(_NUMBER_BYTES, "big"), pickled))
         return number
 
@@ -49,9 +51,14 @@ class Programs:
         return self._frames[number]
 
 
-def _pickled(program: type[Process]) -> bytes:
+def _pickled(program: type[Process], metered: bool) -> bytes:
     try:
-        pickled: bytes = cloudpickle.dumps((program, codecs_of("__main__")))
+        sources = sources_of(program) if metered else {}
+    except ProgramError:
+        # It cannot be metered, which it is told where it is run.
+        sources = {}
+    try:
+        pickled: bytes = cloudpickle.dumps((program, codecs_of("__main__"), sources))
     except Exception as error:
         raise Unsendable(
             f"the program {program.__qualname__} cannot travel to a worker: {_culprit(program)}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
     from multiprocessing.context import BaseContext
 
-_PRELOADED: Final = "runtime.workers.worker"
+_PRELOADED: Final = "runtime.workers.preloaded"
 _PACKAGES: Final = {"actors": Path(actors.__file__).parent, "runtime": Path(__file__).parents[1]}
 
 

@@ -33,7 +33,9 @@ from actors.memory import Formed, Memory
 from actors.process import Root
 from actors.tree import EMPTY
 from actors.values import decode
+from runtime.guards import install
 from runtime.kernel import RAISED, Kernel
+from runtime.metering import adopt_sources
 from runtime.programs import ProgramUnknown, identity, work_for
 from runtime.record import RUNNING, Record
 from runtime.state import freeze, freeze_children
@@ -162,6 +164,8 @@ class Workshop:
         self._reader: SqliteStore | None = None
         #: Stored records that were sent, where this worker cannot read the store.
         self._sent: dict[int, bytes] = {}
+        # Before programs come, which take what they need by name.
+        install()
 
     @property
     def place(self) -> str:
@@ -195,7 +199,8 @@ class Workshop:
     def learn(self, number: int, pickled: bytes) -> None:
         """Load a program."""
         try:
-            program, entries = cloudpickle.loads(pickled)
+            program, entries, sources = cloudpickle.loads(pickled)
+            adopt_sources(sources)
             for entry in entries:
                 codecs.adopt_codec(*entry)
         except BaseException as error:

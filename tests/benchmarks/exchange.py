@@ -32,6 +32,8 @@ class Echo(Process):
 
 
 class Caller(Root):
+    lifted = ("clock",)
+
     async def run(self) -> Any:
         await self.put("echo", program=Echo)
         begin = time.perf_counter()

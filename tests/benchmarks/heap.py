@@ -109,6 +109,8 @@ class Idle(Process):
 
 
 class Editor(Process):
+    lifted = ("clock",)
+
     async def run(self) -> None:
         changes, folded = self.heap["changes"], self.heap["folded"]
         begin = time.perf_counter()
@@ -120,6 +122,8 @@ class Editor(Process):
 
 
 class Accounts(Root):
+    lifted = ("clock",)
+
     async def run(self) -> None:
         if "fork" in self.heap.region("block"):
             await self.fork(self.heap["block", "fork"])

@@ -78,6 +78,8 @@ class Touch(Process):
 
 
 class Top(Root):
+    lifted = ("clock",)
+
     async def run(self) -> Any:
         return await getattr(self, self.heap["block", "do"])()
 

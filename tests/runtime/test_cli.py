@@ -61,6 +61,12 @@ LINES = ['{"numbers": [1, 2, 3]}', "", '{"numbers": [10, 20]}', '{"numbers": []}
 _numbers = itertools.count()
 
 
+def sleeping(seconds: float) -> str:
+    """SQUARES whose blocks take some time."""
+    lifted = SQUARES.replace("class Squares(Root):", 'class Squares(Root):\n        lifted = ("clock",)')
+    return lifted.replace("numbers = ", f"import time; time.sleep({seconds}); numbers = ")
+
+
 class Box:
     """A directory with a program in it, and commands given there, in this process or in another."""
 
@@ -417,6 +423,8 @@ def test_verify_executes_again_and_finds_the_difference(box: Box) -> None:
         from actors import Root
 
         class Impure(Root):
+            lifted = ("environment",)
+
             async def run(self):
                 self.heap["pid"] = os.getpid()
         """,
@@ -509,7 +517,7 @@ def test_readers_work_while_a_run_waits_on_its_pipe_and_writers_are_told(box: Bo
 
 @pytest.mark.parametrize("piped", [False, True])
 def test_ctrl_c_ends_a_run_with_130_and_says_how_far_it_came(box: Box, piped: bool) -> None:
-    program = box.program(SQUARES.replace("numbers = ", "import time; time.sleep(0.02); numbers = "))
+    program = box.program(sleeping(0.02))
     source = "-" if piped else box.lines([LINES[0]] * 1_000)
     with box.start("run", program, "--input", source, "--store", box.store) as process:
         assert process.stdin is not None

@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from test_cli import BOXES, LINES, SQUARES, Box, box, plain
+from test_cli import BOXES, LINES, Box, box, plain, sleeping
 
 import runtime.prune
 from runtime.history import History
@@ -200,7 +200,7 @@ def test_the_same_command_goes_on_where_lines_have_blocks_that_were_pruned(box: 
 
 
 def test_a_run_that_prunes_and_is_interrupted_goes_on(box: Box) -> None:
-    program = box.program(SQUARES.replace("numbers = ", "import time; time.sleep(0.005); numbers = "))
+    program = box.program(sleeping(0.005))
     lines = box.lines(MORE * 10)
     with box.start("run", program, "--input", lines, "--store", box.store, "--keep", "3") as process:
         assert process.stdout is not None

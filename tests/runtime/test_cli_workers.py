@@ -24,6 +24,7 @@ TROUBLE = """
 
     class Slow(Process):
         placement = "worker"
+        lifted = ("clock",)
 
         async def run(self):
             time.sleep(1)

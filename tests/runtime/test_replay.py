@@ -191,6 +191,8 @@ async def test_a_heap_that_differs_at_an_earlier_stop_is_found_there(tmp_path: P
 
 
 class ByTheClock(Root):
+    lifted = ("clock",)
+
     async def run(self) -> None:
         import time
 

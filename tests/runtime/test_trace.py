@@ -266,6 +266,7 @@ class Dies(Process):
     """Ends its worker; where it is given a file, only as long as that is not there."""
 
     placement = "worker"
+    lifted = ("files",)
 
     async def run(self) -> None:
         if not died_before(self.heap.get("once")):
@@ -274,6 +275,7 @@ class Dies(Process):
 
 class Hangs(Process):
     placement = "worker"
+    lifted = ("clock",)
 
     async def run(self) -> None:
         time.sleep(3_600)  # noqa: ASYNC251

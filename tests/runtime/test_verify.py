@@ -217,6 +217,8 @@ async def test_a_child_that_fails_now_is_told_by_its_control_state() -> None:
 
 
 class ByTheClock(Root):
+    lifted = ("clock",)
+
     async def run(self) -> None:
         self.heap["now"] = time.perf_counter_ns()
 

@@ -37,6 +37,8 @@ class Worker(Process):
 class Where(Worker):
     """Tells what no program may tell: where it ran. It is dropped before a block is closed."""
 
+    lifted = ("environment",)
+
     async def run(self) -> None:
         self.heap["pid"] = os.getpid()
         self.heap["seed"] = hash("a word")
@@ -49,6 +51,8 @@ class Square(Worker):
 
 
 class Slow(Square):
+    lifted = ("clock",)
+
     async def run(self) -> None:
         time.sleep(0.02)  # noqa: ASYNC251
         await super().run()
@@ -106,6 +110,8 @@ class Returning(Worker):
 class Dying(Worker):
     """Takes its worker with it, so often as the file in its heap is not there yet; then it is well."""
 
+    lifted = ("files",)
+
     async def run(self) -> None:
         if self.heap.get("always", False):
             os._exit(3)
@@ -119,6 +125,8 @@ class Dying(Worker):
 
 
 class Stuck(Worker):
+    lifted = ("clock",)
+
     async def run(self) -> None:
         time.sleep(1_000)  # noqa: ASYNC251
 
