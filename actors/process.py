@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from actors.changes import Changes
-    from actors.meter import Meter
     from actors.trap import Trap
 
 Placement: TypeAlias = Literal["loop", "worker", "auto"]
