@@ -29,6 +29,7 @@
         ├── StoreFormat               it is of another format, or no store at all
         └── StoreDamaged              what is in it is not what was put there
 
+    HostTrouble                       not a LockstepError: raised out of `run` where the host cannot go on with an activation
     KernelBug                         not a LockstepError: a rule of the machine itself is broken; please report it
 
 What a process can see of an error is the same on every machine, so the text of those that are raised inside a process
@@ -210,6 +211,22 @@ class HostFault(ChildFailed):
             f"{self.path} was given up by its host: {self.error}; it is back at its snapshot, and the log has the details; "
             "start it again with put(…, start=True), elsewhere with placement=, or drop it"
         )
+
+
+class HostTrouble(BaseException):
+    """The host cannot go on with an activation, for a reason that need not hold on another one: raised out of `run`.
+
+    Not an Exception, so that no program takes it for one of its own. Its process ends with a host fault.
+
+    Args:
+        error: what it was, in a word: "StackOverflow".
+        detail: what there is to say, for people.
+    """
+
+    def __init__(self, error: str, detail: str) -> None:
+        super().__init__(error, detail)
+        self.error = error
+        self.detail = detail
 
 
 class BlockFailed(LockstepError):

@@ -67,3 +67,30 @@ NAMES_SHOWN_MAX: Final = 20
 
 #: How many processes the kernel keeps at hand between blocks; beyond that it lets go of the idle ones.
 RECORDS_KEPT_MAX: Final = 10_000
+
+#: The largest WebAssembly module, in bytes; the most functions of one, bytes of one function, and locals of all functions
+#: together. They bound what it takes to compile one (`actors.wasm`).
+WASM_MODULE_BYTES_MAX: Final = 4 * 1024 * 1024
+WASM_FUNCTIONS_MAX: Final = 32_768
+WASM_FUNCTION_BYTES_MAX: Final = 256 * 1024
+WASM_LOCALS_MAX: Final = 262_144
+#: The most weight of a module: for each function its locals times its branches, those within loops counted once more for
+#: each loop, and 16 for a call. One unit takes about a microsecond to compile, where without this bound 200 kB were found
+#: that take minutes and 7 GB. QuickJS with asyncify, 1.2 MB, weighs 2,500,000.
+WASM_WEIGHT_MAX: Final = 8_000_000
+
+#: The most globals of a module that may change; all tables of one together, in elements; its memory, in bytes.
+WASM_GLOBALS_MAX: Final = 256
+WASM_TABLE_ELEMENTS_MAX: Final = 65_536
+WASM_MEMORY_BYTES_MAX: Final = 256 * 1024 * 1024
+
+#: The most system calls that wait to be performed until a module returns.
+WASM_CALLS_PENDING_MAX: Final = 1_024
+
+#: How much native stack a WebAssembly call may take, in bytes: half of what threads have, unless somebody says otherwise.
+WASM_STACK_BYTES: Final = 4 * 1024 * 1024
+
+#: How many compiled modules, and how many idle instances with how many bytes of memory, one OS process keeps at hand.
+WASM_MODULES_KEPT_MAX: Final = 64
+WASM_INSTANCES_KEPT_MAX: Final = 64
+WASM_INSTANCE_BYTES_KEPT_MAX: Final = 256 * 1024 * 1024

@@ -90,6 +90,11 @@ class Process(Maps):
     #: Modules that may be imported inside `run`, with all below them, beside Python's own. Blocks record them.
     allowed_modules: ClassVar[tuple[str, ...]] = ()
 
+    #: Whether it takes what it uses out of its meter itself, so that no ticks are put into its code.
+    meters_itself: ClassVar[bool] = False
+    #: Whether it may raise `errors.HostTrouble`: then the kernel counts how often it was waited for, on the loop as well.
+    host_may_fail: ClassVar[bool] = False
+
     heap: Heap
     path: Path
     #: What pays for it; None: nothing does. A program has no use for it: it could not go by what is left and still do the

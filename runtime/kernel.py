@@ -26,6 +26,7 @@ from actors.errors import (
     CallRefused,
     ChildFailed,
     HostFault,
+    HostTrouble,
     KernelBug,
     LimitExceeded,
     LockstepError,
@@ -476,6 +477,8 @@ class Kernel:
             ran.add(child.program)
         if child.ran is not None:
             ran |= child.ran
+        if self.turns is None and child.program.host_may_fail:
+            self.turns = {}
         if self.turns is not None:
             turn = self.turns.get(child.path, 0)
             self.turns[child.path] = turn + 1
@@ -682,6 +685,10 @@ class Kernel:
         if record.parent is None:
             self._root_failed(event.error)
             return None
+        if isinstance(event.error, HostTrouble):
+            # How far it came is not a matter of the inputs, so it is not paid for; and so it is where the block is verified.
+            record.meter, record.used, record.ran = None, 0, None
+            return self._trapped(record, TrapKind.HOST_FAULT, event.error.error, event.error)
         return self._trapped(record, TrapKind.FAILED, type(event.error).__name__, event.error)
 
     def _trapped(self, record: Record, trap: TrapKind, error: str, failure: BaseException | None) -> Effect | None:

@@ -34,7 +34,7 @@ def metered(program: type[Process]) -> type[Process]:
     Raises:
         ProgramError: it cannot be metered; the message has the function, and why.
     """
-    if "_original" in vars(program):
+    if program.meters_itself or "_original" in vars(program):
         return program
     made = _made(program)
     assert made.variant is not None
