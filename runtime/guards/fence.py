@@ -26,6 +26,9 @@ class Cell:
 class Here(threading.local):
     """The cell of the thread that asks."""
 
+    #: For a thread that has none yet, or none any more: calls come from its very first and last steps as well.
+    cell: Cell = Cell()
+
     def __init__(self) -> None:
         self.cell = Cell()
 

@@ -42,6 +42,8 @@ Pick = Callable[[Sequence[Any]], Any]
 class Interpreter(Process):
     """Runs the program in its heap, under "code"."""
 
+    allowed_modules = ("asyncio", "builtins")
+
     async def run(self) -> None:
         self.log: list[Any] = []
         await self.execute(self.heap.get("code", ()))
