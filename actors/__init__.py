@@ -48,12 +48,15 @@ from actors.errors import (
 )
 from actors.heap import Heap
 from actors.keys import Key, Name, Path
-from actors.merge import MergeConflict, add
+from actors.merge import MergeConflict, Writer
 from actors.process import Process, Root
 from actors.proof import Proof
+from actors.reductions import add, append, maximum, minimum, union
 from actors.region import Region, View
+from actors.supervision import Ladder, Supervised
 from actors.trap import Trap, TrapKind
 from actors.values import ABSENT, codec, freeze
+from actors.workspaces import Team
 
 __all__ = [
     "ABSENT",
@@ -72,6 +75,7 @@ __all__ = [
     "KernelBug",
     "Key",
     "KeyRefused",
+    "Ladder",
     "LimitExceeded",
     "Limits",
     "LockstepError",
@@ -93,12 +97,19 @@ __all__ = [
     "StoreError",
     "StoreFormat",
     "StoreMismatch",
+    "Supervised",
+    "Team",
     "Trap",
     "TrapKind",
     "ValueRefused",
     "VerifyFailed",
     "View",
+    "Writer",
     "add",
+    "append",
     "codec",
     "freeze",
+    "maximum",
+    "minimum",
+    "union",
 ]

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 from actors.errors import LimitExceeded, MissingKey, ProgramError
 from actors.keys import Key, encode_key, path_text, show_key
 from actors.memory import Formed, Memory, named_error, placed_error, slot_at, to_slot
+from actors.merge import merge
 from actors.region import OrderedMap, Region, View
 from actors.values import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from actors.changes import Changes
     from actors.keys import Path
     from actors.memory import Slot
+    from actors.merge import Resolve
     from actors.tree import Tree
 
 
@@ -144,6 +147,17 @@ class Heap(OrderedMap):
         value = self[key]
         del self[key]
         return value
+
+    def merge(self, changes: Changes, resolve: Resolve | None = None) -> dict[bytes, Slot]:
+        """Fold changes in by three-way merge, for `Process.merge`.
+
+        Returns:
+            What stands here now under keys that had to be settled, by encoded key.
+
+        Raises:
+            MergeConflict, LimitExceeded: the heap is as it was.
+        """
+        return merge(self._memory, changes, resolve, self._place())
 
     def __repr__(self) -> str:
         return f"<Heap of {self._place()}, {len(self)} entries>"

@@ -15,7 +15,7 @@ an error at the join; here it has the keys, and may be settled.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from actors.changes import Changes, slot_of
 from actors.errors import CallRefused, LimitExceeded, ProgramError
@@ -28,6 +28,22 @@ if TYPE_CHECKING:
     from actors.tree import Tree
 
 
+#: So many keys of a conflict are printed, and have the lines of their writers told.
+CONFLICTS_SHOWN_MAX: Final = 20
+
+
+class Writer(NamedTuple):
+    """Who gave a key the value that is in conflict."""
+
+    #: Its path, as printed.
+    path: str
+    #: Where, as "file:line"; None where that is not known.
+    line: str | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.line is None else f"{self.path} ({self.line})"
+
+
 class MergeConflict(ProgramError):
     """Keys that both sides changed since the snapshot. The caller's heap is as it was before the merge.
 
@@ -35,22 +51,32 @@ class MergeConflict(ProgramError):
         place: where the merge was asked for, as printed.
         conflicts: for every key, in order: (key, the snapshot's value, the caller's, the child's); a side on which the
             key is absent has `actors.ABSENT`.
+        writers: for every key, in the same order, whose values the caller's and the child's are; none after a plain
+            `merge`, which does not know.
     """
 
     code = "merge-conflict"
 
-    def __init__(self, place: str, conflicts: Sequence[tuple[Any, Any, Any, Any]]) -> None:
-        super().__init__(place, tuple(conflicts))
+    def __init__(
+        self,
+        place: str,
+        conflicts: Sequence[tuple[Any, Any, Any, Any]],
+        writers: Sequence[tuple[Writer, Writer]] = (),
+    ) -> None:
+        super().__init__(place, tuple(conflicts), tuple(writers))
         self.place = place
         self.conflicts = tuple(conflicts)
+        self.writers = tuple(writers)
 
     def __str__(self) -> str:
-        lines = [
-            f"  {show_key(key)}: was {show(base)}, here {show(ours)}, in the child {show(theirs)}"
-            for key, base, ours, theirs in self.conflicts[:20]
-        ]
-        if len(self.conflicts) > 20:
-            lines.append(f"  … and {len(self.conflicts) - 20} more")
+        lines = []
+        for index, (key, base, ours, theirs) in enumerate(self.conflicts[:CONFLICTS_SHOWN_MAX]):
+            lines.append(f"  {show_key(key)}: was {show(base)}, here {show(ours)}, in the child {show(theirs)}")
+            if self.writers:
+                here, child = self.writers[index]
+                lines.append(f"    written here by {here}, in the child by {child}")
+        if len(self.conflicts) > CONFLICTS_SHOWN_MAX:
+            lines.append(f"  … and {len(self.conflicts) - CONFLICTS_SHOWN_MAX} more")
         head = f"merge into {self.place}: {len(self.conflicts)} key(s) changed on both sides since the snapshot"
         return "\n".join([head, *lines, "pass resolve= to say how such keys are settled; nothing was merged"])
 
@@ -67,8 +93,12 @@ def add(base: Any, ours: Any, theirs: Any) -> Any:
     return mine + (other - start)
 
 
-def check_resolve(resolve: object) -> None:
+def check_resolve(resolve: object, named: str = "merge: resolve") -> None:
     """Check that `resolve` is what `merge` takes.
+
+    Args:
+        resolve: what was given.
+        named: as what, for the error.
 
     Raises:
         CallRefused: it is neither a function nor a mapping of keys or regions to functions.
@@ -79,17 +109,17 @@ def check_resolve(resolve: object) -> None:
         for where, resolver in resolve.items():
             if not callable(resolver):
                 raise CallRefused(
-                    f"merge: resolve[{where!r}] is a {type(resolver).__name__}; it takes a function (base, ours, theirs)"
+                    f"{named}[{where!r}] is a {type(resolver).__name__}; it takes a function (base, ours, theirs)"
                 )
             encode_key(where.prefix if isinstance(where, Region) else where)
         return
     raise CallRefused(
-        f"merge: resolve is a {type(resolve).__name__}; it takes a function (key, base, ours, theirs) or a mapping "
+        f"{named} is a {type(resolve).__name__}; it takes a function (key, base, ours, theirs) or a mapping "
         "of keys and Regions to functions (base, ours, theirs)"
     )
 
 
-def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str) -> None:
+def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str) -> dict[bytes, Slot]:
     """Fold changes into a memory.
 
     Args:
@@ -97,6 +127,9 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
         changes: what the child changed since its snapshot.
         resolve: how conflicts are settled; None: not at all.
         place: the caller's path, for the error.
+
+    Returns:
+        What stands there now under keys that had to be settled.
 
     Raises:
         MergeConflict: with every key that nothing settles; the memory is as it was.
@@ -116,7 +149,8 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
                 decided[form] = theirs
             else:
                 clashes.append((form, base, ours, theirs))
-    decided.update(_settle(clashes, resolve, place))
+    settled = _settle(clashes, resolve, place) if clashes else {}
+    decided.update(settled)
     try:
         if made is None:
             memory.write(decided)
@@ -124,6 +158,7 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
             memory.replace(made.update([(form, form_of(slot)) for form, slot in decided.items()]))
     except LimitExceeded as error:
         raise placed_error(f"merge into {place}", error) from None
+    return settled
 
 
 def _settle(clashes: list[tuple[bytes, Slot, Slot, Slot]], resolve: Resolve | None, place: str) -> dict[bytes, Slot]:

@@ -14,8 +14,10 @@ from actors.values import decode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from actors.changes import Changes
     from actors.keys import Key, Path
-    from actors.memory import Memory
+    from actors.memory import Memory, Slot
+    from actors.merge import Resolve
     from actors.meter import Meter
     from actors.region import View
     from actors.tree import Tree
@@ -65,6 +67,10 @@ class MeteredHeap(Heap):
         super().update(pairs)
         for key in pairs:
             self._charge_write(key)
+
+    def merge(self, changes: Changes, resolve: Resolve | None = None) -> dict[bytes, Slot]:
+        self._meter.charge(MOUNT + STEP * len(changes))
+        return super().merge(changes, resolve)
 
     def count(self, region: Region | Key = (), low: Key | None = None, high: Key | None = None) -> int:
         self._meter.charge(MOUNT)

@@ -22,16 +22,18 @@ from pyrsistent import PMap
 from actors.calls import EVERYTHING, Call, Copied, Deleted, Drop, Get, Now, Put, Ret, Snapshot, Status
 from actors.envelope import Limits, check_limits
 from actors.errors import CallRefused, ProgramError
-from actors.gas import MOUNT, STEP
 from actors.guards import GUARDS
 from actors.heap import Heap
 from actors.keys import Key, Name, Path, check_name, encode_key, path_text
 from actors.maps import Maps
 from actors.memory import Mark, Memory, marked, named_error, to_slot
-from actors.merge import Resolve, check_resolve, merge
+from actors.merge import Resolve, Resolver, check_resolve
 from actors.meter import GAS_MAX, Meter
 from actors.metered import MeteredHeap
+from actors.reductions import check_reductions
 from actors.region import WHOLE, OrderedMap, Region, View
+from actors.supervision import Supervision
+from actors.workspaces import Workspaces
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -71,7 +73,7 @@ def _check_guards(cls: type[Process]) -> None:
             raise ProgramError(f"{cls.__qualname__}: lifted names {one!r}, and there is no such guard; {mend}")
 
 
-class Process(Maps):
+class Process(Maps, Workspaces, Supervision):
     """A program. Subclass it, and write `async def run(self)`.
 
     Attributes:
@@ -94,6 +96,9 @@ class Process(Maps):
     meters_itself: ClassVar[bool] = False
     #: Whether it may raise `errors.HostTrouble`: then the kernel counts how often it was waited for, on the loop as well.
     host_may_fail: ClassVar[bool] = False
+    #: How keys that several children changed are settled when they are merged into this process's heap: by key or Region,
+    #: a function (base, ours, theirs), such as those of `actors.reductions`.
+    reductions: ClassVar[Mapping[Key | Region, Resolver]] = {}
 
     heap: Heap
     path: Path
@@ -113,6 +118,7 @@ class Process(Maps):
         if cls.placement not in PLACEMENTS:
             raise ProgramError(f"{cls.__qualname__}: placement is {cls.placement!r}; it is {_PLACEMENTS_TEXT}")
         _check_guards(cls)
+        check_reductions(cls.reductions, cls.__qualname__)
         if "_original" not in cls.__dict__:
             defined[cls.__module__, cls.__qualname__] = cls
 
@@ -210,7 +216,8 @@ class Process(Maps):
             region: only changes to keys in here.
             resolve: how keys that both sides changed are settled: a function (key, base, ours, theirs), or a mapping of
                 keys and Regions to functions (base, ours, theirs), such as `actors.add` for counters. A side on which
-                the key is absent is `actors.ABSENT`; a function that returns ABSENT deletes it.
+                the key is absent is `actors.ABSENT`; a function that returns ABSENT deletes it. Not given: as the class
+                says in `reductions`.
 
         Returns:
             The changes that were merged.
@@ -224,9 +231,7 @@ class Process(Maps):
         changes: Changes = await self.get(child)
         if named != WHOLE[0]:
             changes = changes.within(named)
-        if self.meter is not None:
-            self.meter.charge(MOUNT + STEP * len(changes))
-        merge(self.heap.memory, changes, resolve, path_text(self.path))
+        self.heap.merge(changes, self.reductions if resolve is None else resolve)
         return changes
 
     async def ret(self) -> Changes:
@@ -268,6 +273,8 @@ class Process(Maps):
         """End a child and its subtree at once, running or not; nothing of it stays. Raises NoSuchChild."""
         check_name(child)
         await _call(Drop(child))
+        if self._known_writers is not None:
+            self._known_writers.under_way.pop(child, None)
 
     async def snapshot(self, data: object = None, *, region: Key | None = None) -> Any:
         """SNAPSHOT is the root's alone: anywhere else it is refused."""

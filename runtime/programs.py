@@ -115,9 +115,11 @@ def lifted_by(programs: Iterable[type[Process]]) -> tuple[tuple[str, tuple[str, 
     """Return what guards programs lifted: (name, guards, modules allowed beside the usual ones), by name."""
     return tuple(
         sorted(
-            (identity(program), tuple(sorted(program.lifted)), tuple(sorted(program.allowed_modules)))
-            for program in programs
-            if program.lifted or program.allowed_modules
+            {
+                (identity(program), tuple(sorted(program.lifted)), tuple(sorted(program.allowed_modules)))
+                for program in programs
+                if program.lifted or program.allowed_modules
+            }
         )
     )
 
