@@ -1,7 +1,8 @@
 """Changes: in what one state of a heap differs from another, key by key, in key order.
 
-They are kept either as the written keys that the working set knows of, or as two trees whose difference is walked when
-it is asked for: so a region of a million entries, mounted by reference, is a change that costs a reference.
+They are kept either as what the working set knows was written, whose old values are read when they are asked for, or as
+two trees whose difference is walked when it is: so a region of a million entries, mounted by reference, is a change that
+costs a reference.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from actors.values import ABSENT, show
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from actors.memory import Memory, Written
+
 
 class Change(NamedTuple):
     """One key whose value differs; on a side where it is absent stands `ABSENT`."""
@@ -31,23 +34,30 @@ class Change(NamedTuple):
 class Changes:
     """In what a heap differs from an earlier state of it. Frozen; iterates over `Change`s in key order."""
 
-    __slots__ = ("_after", "_before", "_known")
+    __slots__ = ("_after", "_before", "_known", "written")
 
     def __init__(
         self,
         known: list[tuple[bytes, Slot, Slot]] | None = None,
         before: Tree = EMPTY,
         after: Tree = EMPTY,
+        written: Written | None = None,
     ) -> None:
         #: What differs, by encoded key; None until it has been walked.
         self._known = None if known is None else [entry for entry in known if not same_slot(entry[1], entry[2])]
         self._before = before
         self._after = after
+        #: What the working set knows, where these changes were made of that.
+        self.written = written
 
     def slots(self) -> list[tuple[bytes, Slot, Slot]]:
         """Return (encoded key, old slot, new slot) in key order, for the machine."""
         if self._known is None:
-            self._known = [(key, slot_of(old), slot_of(new)) for key, old, new in self._before.difference(self._after)]
+            if self.written is not None:
+                self._known = self.written.slots()
+            else:
+                found = self._before.difference(self._after)
+                self._known = [(key, slot_of(old), slot_of(new)) for key, old, new in found]
         return self._known
 
     def trees(self) -> tuple[Tree, Tree]:
@@ -68,8 +78,8 @@ class Changes:
         prefix = encode_key(named.prefix)
         low, high = named.bounds()
         if self._before is not EMPTY or self._after is not EMPTY:
-            parts = [heap.extract(prefix).cut(low, high) for heap in self.heaps]
-            return Changes(None, *[EMPTY.graft(prefix, part) for part in parts])
+            before, after = [EMPTY.graft(prefix, heap.extract(prefix).cut(low, high)) for heap in self.heaps]
+            return Changes(None, before, after)
         size = len(prefix)
         return Changes(
             [
@@ -126,7 +136,9 @@ def slot_of(cell: bytes | None) -> Slot:
     return ABSENT if cell is None else Formed(from_cell(cell))
 
 
-def changes_of(memory: Any) -> Changes:
+def changes_of(memory: Memory) -> Changes:
     """Return in what a memory differs from its snapshot. O(changes)."""
-    known = memory.changed()
-    return Changes(known) if known is not None else Changes(None, memory.snapshot(), memory.fold())
+    written = memory.changed()
+    if written is not None:
+        return Changes(None, written=written)
+    return Changes(None, memory.snapshot(), memory.fold())

@@ -29,7 +29,7 @@ from actors.tree import EMPTY, Tree
 from actors.values import ABSENT, decode, encode, encode_plain, freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from actors.envelope import Limits
 
@@ -337,17 +337,54 @@ class Memory:
             self.cache = _NONE
             self._make_room(self.tree)
 
-    def changed(self) -> list[tuple[bytes, Slot, Slot]] | None:
-        """Return (key, slot at the snapshot, slot now) of what may differ, by key, where the working set knows it.
+    def changed(self) -> Written | None:
+        """Return what was written since the snapshot, where the working set has all of it.
 
-        None where it does not: then the difference of `snapshot()` and `fold()` does.
+        None where it does not: then the difference of `snapshot()` and `fold()` has.
         """
         if self.tree is not self.snap:
             return None
-        kept = self.kept
-        return [
-            (key, kept[key] if key in kept else self._read_tree(key), self.writes[key]) for key in sorted(self.writes)
-        ]
+        kept, cache, writes = self.kept, self.cache, self.writes
+        over = {key: kept[key] for key in writes if key in kept} if kept else _NONE
+        seen = {key: cache[key] for key in writes if key in cache} if cache else _NONE
+        return Written(self.tree, over, seen, dict(writes))
+
+
+class Written:
+    """What was written on top of a snapshot. Frozen; what was there before is read when it is asked for.
+
+    Args:
+        tree: the snapshot, but for what is in `kept`.
+        kept: of the written keys, those that have another value in the snapshot than in the tree.
+        seen: of the written keys, some that were read from the tree already.
+        writes: what was written, what is as it had been included.
+    """
+
+    __slots__ = ("_seen", "kept", "tree", "writes")
+
+    def __init__(self, tree: Tree, kept: dict[bytes, Slot], seen: dict[bytes, Slot], writes: dict[bytes, Slot]) -> None:
+        self.tree = tree
+        self.kept = kept
+        self._seen = seen
+        self.writes = writes
+
+    def slots(self, without: Container[bytes] = ()) -> list[tuple[bytes, Slot, Slot]]:
+        """Return (key, slot at the snapshot, slot now) of what differs, by key, without some keys."""
+        found = []
+        for key in sorted(self.writes):
+            if key not in without:
+                before, now = self._before(key), self.writes[key]
+                if not same_slot(before, now):
+                    found.append((key, before, now))
+        return found
+
+    def _before(self, key: bytes) -> Slot:
+        if key in self.kept:
+            return self.kept[key]
+        if key in self._seen:
+            return self._seen[key]
+        data = self.tree.get(key)
+        return ABSENT if data is None else Formed(data)
 
 
 def marked(mark: Mark) -> Tree:

@@ -6,7 +6,8 @@ now: that two sides wrote the same is luck, and a program that is right by luck 
 *resolver* says how such keys are settled; every key is decided before the first is written.
 
 Where the changes are two trees, the caller's heap is folded and the three trees are put together: what only the child
-touched is taken over as it is, nodes, digests and all, and no key of it is looked at. The rest goes key by key.
+touched is taken over as it is, nodes, digests and all, and no key of it is looked at. Where the child only wrote, and began
+on the tree that still is below the caller's own writes, what it wrote is taken as well. The rest goes key by key.
 
 (Aviram and others, "Efficient System-Enforced Deterministic Parallelism", OSDI 2010, section 3.2: there a conflict is
 an error at the join; here it has the keys, and may be settled.)
@@ -81,6 +82,8 @@ class MergeConflict(ProgramError):
         return "\n".join([head, *lines, "pass resolve= to say how such keys are settled; nothing was merged"])
 
 
+#: A key that both sides changed, encoded, with the slots of base, ours and theirs.
+_Clash: TypeAlias = tuple[bytes, Slot, Slot, Slot]
 #: Settles one key: (base, ours, theirs) → the value to take, or ABSENT for none.
 Resolver: TypeAlias = Callable[[Any, Any, Any], Any]
 #: Settles every key: (key, base, ours, theirs) → the value; or a resolver for each key or region that has one.
@@ -136,21 +139,18 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
         LimitExceeded: the heap would have too many entries; the memory is as it was.
     """
     made: Tree | None = None
-    decided: dict[bytes, Slot] = {}
-    clashes: list[tuple[bytes, Slot, Slot, Slot]] = []
+    decided: Mapping[bytes, Slot]
     before, after = changes.heaps
     if len(before) or len(after):
         made, found = memory.fold().combine(before, after)
+        decided = {}
         clashes = [(form, slot_of(base), slot_of(ours), slot_of(theirs)) for form, base, ours, theirs in found]
     else:
-        for form, base, theirs in changes.slots():
-            ours = memory.read(form)
-            if same_slot(ours, base):
-                decided[form] = theirs
-            else:
-                clashes.append((form, base, ours, theirs))
-    settled = _settle(clashes, resolve, place) if clashes else {}
-    decided.update(settled)
+        decided, clashes = _compared(memory, changes)
+    settled: dict[bytes, Slot] = {}
+    if clashes:
+        settled = _settle(clashes, resolve, place)
+        decided = {**decided, **settled}
     try:
         if made is None:
             memory.write(decided)
@@ -161,7 +161,31 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
     return settled
 
 
-def _settle(clashes: list[tuple[bytes, Slot, Slot, Slot]], resolve: Resolve | None, place: str) -> dict[bytes, Slot]:
+def _compared(memory: Memory, changes: Changes) -> tuple[Mapping[bytes, Slot], list[_Clash]]:
+    """Return what may be taken as it is, and what both sides changed, in order."""
+    written = changes.written
+    if written is None or memory.kept or not written.tree.shares(memory.tree):
+        decided: dict[bytes, Slot] = {}
+        slots = changes.slots()
+    else:
+        # The child began on the tree that is below the writes here. So but for these, all is here as the child found it:
+        # what it wrote elsewhere is taken without a look at what was there.
+        mine, theirs_alone = memory.writes, written.kept
+        if not theirs_alone and mine.keys().isdisjoint(written.writes):
+            return written.writes, []
+        decided = {key: new for key, new in written.writes.items() if key not in mine and key not in theirs_alone}
+        slots = written.slots(without=decided)
+    clashes = []
+    for form, base, theirs in slots:
+        ours = memory.read(form)
+        if same_slot(ours, base):
+            decided[form] = theirs
+        else:
+            clashes.append((form, base, ours, theirs))
+    return decided, clashes
+
+
+def _settle(clashes: list[_Clash], resolve: Resolve | None, place: str) -> dict[bytes, Slot]:
     """Return what is to stand under keys that both sides changed: (key, base, ours, theirs).
 
     Raises:

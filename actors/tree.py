@@ -53,6 +53,10 @@ class Tree:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def shares(self, other: Tree) -> bool:
+        """Tell whether the other is this very tree, by reference. Equal ones that were made apart are not."""
+        return self.node is other.node and self.label == other.label
+
     def get(self, key: bytes) -> bytes | None:
         """Return the encoded value of a key, or None. O(depth); reads what is not loaded yet."""
         cell = find(self.label, self.node, to_path(key))
