@@ -42,7 +42,7 @@ def check_reduction(
 
     Args:
         function: (base, ours, theirs), as `reductions` and `resolve` take it.
-        values: what may stand under the key.
+        values: what may stand under the key; few and small ones meet more often.
         after: what a child may leave, given what it found (`ABSENT` where there was nothing); any of `values`, if not given.
         absent: whether the key may be absent at first.
         ordered: whether children are joined in one order, as they are in a team: then only groups are tried.
@@ -69,6 +69,7 @@ def check_reduction(
         max_examples=examples,
         deadline=None,
         database=None,
+        report_multiple_bugs=False,
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
