@@ -148,6 +148,16 @@ class Heap(OrderedMap):
         del self[key]
         return value
 
+    def region(self, prefix: Region | Key = (), low: Key | None = None, high: Key | None = None) -> View:
+        """Return a region as a view, by reference; the arguments are those of every map. O(depth)."""
+        if prefix == () and low is None and high is None:
+            return self._whole()
+        return super().region(prefix, low, high)
+
+    def _whole(self) -> View:
+        tree, laid = self._memory.layers()
+        return View(tree, f"Region(()) of {self._place()}", laid)
+
     def merge(self, changes: Changes, resolve: Resolve | None = None) -> dict[bytes, Slot]:
         """Fold changes in by three-way merge, for `Process.merge`.
 

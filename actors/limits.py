@@ -53,6 +53,9 @@ NODE_BYTES_MAX: Final = VALUE_BYTES_MAX + 64
 #: How many read values a process's working set remembers before it forgets them all.
 READ_CACHE_ENTRIES_MAX: Final = 16_384
 
+#: So many entries that were written to a heap, and not folded into its tree, are copied to a fork of it as they are.
+LAID_ENTRIES_MAX: Final = 128
+
 #: The largest proof, in bytes: one of the largest value has room, with as much again for the nodes on the way to it.
 PROOF_BYTES_MAX: Final = 2 * VALUE_BYTES_MAX
 

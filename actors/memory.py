@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from actors.errors import LimitExceeded, ProgramError
 from actors.keys import show_key
-from actors.limits import BUCKET_ENTRIES_MAX, HEAP_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
+from actors.limits import BUCKET_ENTRIES_MAX, HEAP_ENTRIES_MAX, LAID_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
 from actors.quota import Quota
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT, decode, encode, encode_plain, freeze
@@ -238,6 +238,31 @@ class Memory:
         else:
             self.cache = dict(slots)
 
+    def layers(self) -> tuple[Tree, dict[bytes, Slot]]:
+        """Return the heap as it is now, as a tree and what is to be laid over it; folded first where that is much.
+
+        A fold costs its changes times the depth, so where a heap is forked again and again, a few at a time, it is done once
+        for many forks.
+        """
+        if self.kept or len(self.writes) > LAID_ENTRIES_MAX:
+            self.fold()
+        return self.tree, dict(self.writes)
+
+    def lay(self, tree: Tree, laid: Mapping[bytes, Slot]) -> None:
+        """Put a whole heap in place of this one, by reference: a tree and what is to be laid over it.
+
+        Raises:
+            LimitExceeded: the heap would have too many entries; it is as it was.
+        """
+        if self.quota is not None or len(laid) > HEAP_ENTRIES_MAX - len(tree):
+            self.mount(b"", tree.update(_forms(laid)))
+            return
+        self.snapshot()
+        self.tree = tree
+        self.cache = _NONE
+        self.writes = dict(laid)
+        self._make_room(tree)
+
     def mount(self, prefix: bytes, tree: Tree) -> None:
         """Put `tree` in place of everything at and below an encoded prefix, by reference.
 
@@ -404,5 +429,5 @@ def _too_many(count: int) -> LimitExceeded:
     )
 
 
-def _forms(slots: dict[bytes, Slot]) -> Iterable[tuple[bytes, bytes | None]]:
+def _forms(slots: Mapping[bytes, Slot]) -> Iterable[tuple[bytes, bytes | None]]:
     return [(key, form_of(slot)) for key, slot in slots.items()]

@@ -84,6 +84,11 @@ class MeteredHeap(Heap):
         self._meter.charge(READ)
         return super()._tree()
 
+    def _whole(self) -> View:
+        # Whether it was folded depends on the machine; what it costs does not.
+        self._meter.charge(READ)
+        return super()._whole()
+
     def values(
         self, region: Region | Key = (), low: Key | None = None, high: Key | None = None, *, reverse: bool = False
     ) -> Iterator[Any]:

@@ -32,15 +32,18 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.cells import Blob, from_cell
 from actors.errors import KeyRefused, MissingKey
 from actors.keys import Key, encode_key, read_key, show_key
+from actors.memory import form_of
 from actors.values import decode, decode_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from actors.memory import Slot
     from actors.tree import Tree
 
 #: Stands for a default that was not given.
 _RAISE: Final[Any] = object()
+_BARE: Final[Mapping[bytes, Slot]] = {}
 
 
 class EmptyRegion(MissingKey):
@@ -258,14 +261,16 @@ def _values(cells: list[bytes]) -> Iterator[Any]:
 class View(OrderedMap):
     """The content of a region: ordered, read-only, frozen. Put it into a heap or a child to mount it by reference."""
 
-    __slots__ = ("_held", "_named")
+    __slots__ = ("_held", "_laid", "_named")
 
-    def __init__(self, tree: Tree, place: str) -> None:
+    def __init__(self, tree: Tree, place: str, laid: Mapping[bytes, Slot] = _BARE) -> None:
         self._held = tree
         self._named = place
+        #: What is to be folded into the tree when it is asked for; never written to.
+        self._laid = laid
 
     def _tree(self) -> Tree:
-        return self._held
+        return self.tree
 
     def _place(self) -> str:
         return self._named
@@ -273,10 +278,17 @@ class View(OrderedMap):
     @property
     def tree(self) -> Tree:
         """The content as a tree, for the machine."""
+        if self._laid:
+            self._held = self._held.update([(key, form_of(slot)) for key, slot in self._laid.items()])
+            self._laid = _BARE
         return self._held
 
+    def layers(self) -> tuple[Tree, Mapping[bytes, Slot]]:
+        """Return the content as a tree and what is to be laid over it, for the machine."""
+        return self._held, self._laid
+
     def __eq__(self, other: object) -> bool:
-        return self._held == other._held if isinstance(other, View) else NotImplemented
+        return self.tree == other.tree if isinstance(other, View) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -804,7 +804,10 @@ def _copy(memory: Memory, values: Iterable[Copied]) -> None:
     """Copy values and regions into a heap, one by one."""
     for key, slot in values:
         if type(slot) is View:
-            memory.mount(key, slot.tree)
+            if key:
+                memory.mount(key, slot.tree)
+            else:
+                memory.lay(*slot.layers())
         elif len(memory.writes) < memory.room:
             memory.writes[key] = slot
         else:

@@ -465,3 +465,93 @@ def test_a_mounted_region_is_a_change_of_each_of_its_keys() -> None:
     changes = changes_of(heap.memory)
     assert len(changes) == 30
     assert changes["m", 99] is ABSENT and changes["m", 7] == 7 and ("m", 5) not in changes
+
+
+# --- what a child wrote on the caller's own tree ---
+
+
+@st.composite
+def forked(draw: Any) -> Any:
+    """What the caller's heap has, what is put on top for the child, and what each side then writes; None deletes."""
+    keys = st.integers(0, 40)
+    base = draw(st.dictionaries(keys, st.integers(0, 2), max_size=40))
+    writes = st.dictionaries(keys, st.one_of(st.none(), st.integers(0, 2)), max_size=6)
+    late = draw(st.dictionaries(keys, st.integers(0, 2), max_size=4))
+    return base, late, draw(st.dictionaries(keys, st.integers(0, 2), max_size=3)), draw(writes), draw(writes)
+
+
+def write_all(heap: Heap, writes: dict[int, int | None]) -> None:
+    for key, value in writes.items():
+        if value is not None:
+            heap[key] = value
+        else:
+            heap.pop(key, None)
+
+
+@often
+@given(case=forked(), folds=st.tuples(st.booleans(), st.booleans(), st.booleans()), settled=st.booleans())
+def test_a_fork_by_reference_is_merged_as_one_by_value(
+    case: Any, folds: tuple[bool, bool, bool], settled: bool
+) -> None:
+    base, late, on_top, theirs, ours = case
+    resolve = (lambda key, *sides: sum(0 if side is ABSENT else side for side in sides)) if settled else None
+    results = []
+    for by_reference in (True, False):
+        caller = heap_of(base)
+        if folds[0]:
+            caller.memory.fold()
+        write_all(caller, late)
+        child = Heap(Memory())
+        if by_reference:
+            child.memory.lay(*caller.region().layers())
+        else:
+            child.update(dict(caller.items()))
+            child.memory.fold()
+        child.update(on_top)
+        child.memory.take_snapshot()
+        write_all(child, theirs)
+        write_all(caller, ours)
+        if by_reference and folds[1]:
+            caller.memory.fold()
+        if by_reference and folds[2]:
+            child.memory.fold()
+        changes = changes_of(child.memory)
+        try:
+            got = caller.merge(changes, resolve)
+        except MergeConflict as conflict:
+            results.append((conflict.conflicts, caller.digest(), None))
+        else:
+            results.append((list(changes), caller.digest(), sorted(got)))
+        caller.memory.fold().check()
+    assert results[0] == results[1]
+
+
+def test_a_child_that_began_on_the_callers_own_tree_is_merged_without_a_read() -> None:
+    caller = heap_of({n: n for n in range(100)})
+    caller.memory.fold()
+    child = Heap(Memory())
+    child.memory.lay(*caller.region().layers())
+    child.memory.take_snapshot()
+    child.update({3: "new", 200: "added"})
+    caller[5] = "mine"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(actors.memory.Tree, "get", lambda *_: pytest.fail("it was read"))
+        caller.merge(changes_of(child.memory))
+    assert (caller[3], caller[5], caller[200]) == ("new", "mine", "added")
+
+
+def test_a_view_of_a_whole_heap_is_what_it_was_when_it_was_taken() -> None:
+    heap = heap_of({n: n for n in range(100)})
+    heap.memory.fold()
+    heap[1], heap[200] = "written", "added"
+    view = heap.region()
+    heap[1] = "later"
+    laid = Heap(Memory())
+    laid["gone"] = True
+    laid.memory.take_snapshot()
+    laid.memory.lay(*view.layers())
+    laid[2] = "the child's"
+    assert (view[1], view[200], len(view), "gone" in laid, laid[1]) == ("written", "added", 101, False, "written")
+    assert view == heap_of({**{n: n for n in range(100)}, 1: "written", 200: "added"}).region()
+    laid.memory.revert()
+    assert list(laid.items()) == [("gone", True)]
