@@ -114,6 +114,29 @@ async def test_a_counter_that_all_children_raise_is_no_conflict() -> None:
     assert found == expected
 
 
+WAYS = ("deleted", "popped", "cleared", "a default", "a function", "the last of many", "a merge", "an inner team")
+
+
+async def test_a_conflict_names_the_line_of_every_kind_of_write() -> None:
+    told = await every_way(programs.Ways, [{"way": way} for way in WAYS], programs.EveryKindOfWrite)
+    assert [one for one, *_ in told] == [("x", line_of(f"# by {way}")) for way in WAYS]
+    # Where a call has many lines, it is one of them.
+    mounted, updated = await make(programs.Ways, [{"way": "mounted"}, {"way": "updated"}])
+    assert tuple(mounted.data) == (("x", line_of("# by mounted")), (("x", 1), line_of("# by mounted")))
+    ((_, line),) = updated.data
+    begin = int(line_of("            heap.update(", -1).rpartition(":")[2])
+    assert begin <= int(line.rpartition(":")[2]) <= begin + 3
+
+
+async def test_a_fork_that_is_joined_in_a_later_block_has_no_lines_and_a_team_that_lasts_over_one_has() -> None:
+    steps = ["fork", "join", "team", 5, "fork", "join"]
+    told = await every_way(programs.AcrossBlocks, [{"step": step} for step in steps], programs.WriteTwice)
+    for writers, x in (told[1], told[5]):
+        assert thaw(writers) == [[("/", None), ("/child", None)]] and x == "last"
+    assert told[2] == "in the middle"
+    assert thaw(told[3][0]) == [[("/team 1.0", LAST_OF_TWICE), ("/team 1.1", WRITE)]] and told[3][1] == 0
+
+
 # --- what is refused, and what is left ---
 
 

@@ -326,3 +326,85 @@ class Counted(Root):
             heap["list"],
             heap.get("x", ABSENT) is ABSENT,
         )
+
+
+class AcrossBlocks(Root):
+    """A fork that is joined in a later block; and a team with a block's end inside."""
+
+    async def run(self) -> Any:
+        step = self.heap["block", "step"]
+        if step == "fork":
+            self.heap["x"] = 0
+            await self.fork("child", WriteTwice)
+        elif step == "join":
+            self.heap["x"] = 1
+            try:
+                await self.join("child")
+            except MergeConflict as conflict:
+                await self.join("child", resolve=lambda key, base, ours, theirs: theirs)
+                return writers_of(conflict), self.heap["x"]
+        elif step == "team":
+            self.heap["x"] = 0
+            try:
+                async with self.team() as team:
+                    await team.fork(WriteTwice)
+                    given = await self.snapshot("in the middle")
+                    await team.fork(Write, {"writes": (("x", given["step"]),)})
+            except MergeConflict as conflict:
+                return writers_of(conflict), self.heap["x"]
+        return step
+
+
+def set_for(process: Process, key: str) -> None:
+    process.heap[key] = 1  # by a function
+
+
+class EveryKindOfWrite(Process):
+    """Changes "x" in a way of its own; each line is marked with the way."""
+
+    async def run(self) -> None:
+        heap, way = self.heap, self.heap["way"]
+        if way == "deleted":
+            del heap["x"]  # by deleted
+            heap["y"] = 1
+        elif way == "popped":
+            heap.pop("x")  # by popped
+        elif way == "cleared":
+            heap.clear("x")  # by cleared
+        elif way == "mounted":
+            heap["x"] = heap.region("m")  # by mounted
+        elif way == "updated":
+            heap.update(
+                x=1,
+                y=2,
+            )
+        elif way == "a default":
+            heap.pop("x")
+            heap.setdefault("x", 5)  # by a default
+        elif way == "a function":
+            set_for(self, "x")
+        elif way == "the last of many":
+            for i in range(3):
+                heap["x"] = i + 1  # by the last of many
+            heap["x"] = 3
+            heap["y"] = 1
+        elif way == "a merge":
+            await self.put("child", {"x": 0, "code": (("set", "x", 9),)}, program=Member, start=True)
+            await self.merge("child")  # by a merge
+        elif way == "an inner team":
+            async with self.team() as team:  # by an inner team
+                await team.fork(Write, {"writes": (("x", 3),)})
+
+
+class Ways(Root):
+    async def run(self) -> Any:
+        self.heap.update({"x": 0, ("m", 1): 1})
+        try:
+            async with self.team() as team:
+                await team.fork(EveryKindOfWrite, {"way": self.heap["block", "way"]})
+                self.heap["x"] = "mine"
+                self.heap["x", 1] = "mine"
+        except MergeConflict as conflict:
+            return [
+                (key, writers[1].line) for (key, *_), writers in zip(conflict.conflicts, conflict.writers, strict=True)
+            ]
