@@ -14,7 +14,18 @@ from pyrsistent import thaw
 from ways import every_way, make
 
 import runtime
-from actors import BlockFailed, CallRefused, ChildFailed, MergeConflict, OutOfGas, Process, ProgramError, Root
+from actors import (
+    BlockFailed,
+    CallRefused,
+    ChildFailed,
+    MergeConflict,
+    OutOfGas,
+    Process,
+    ProgramError,
+    Region,
+    Root,
+    add,
+)
 from actors.errors import LimitExceeded
 from actors.workspaces import Team
 
@@ -402,3 +413,54 @@ async def test_a_team_is_what_process_team_makes() -> None:
 
     (block,) = await make(Top, [{}])
     assert block.data is True
+
+
+def largest(base: Any, ours: Any, theirs: Any) -> Any:
+    return max(ours, theirs)
+
+
+class Exact(Process):
+    """Its members have as much gas as they need, and not a unit more; also where they are run again for their lines."""
+
+    reductions = {"most": largest, Region("n"): add}
+
+    async def run(self) -> None:
+        needs = []
+        for value in range(2):
+            await self.fork("probe", Spending, {"value": value})
+            needs.append((await self.status("probe")).gas)
+            await self.drop("probe")
+        try:
+            async with self.team() as team:
+                for value, gas in enumerate(needs):
+                    await team.fork(Spending, {"value": value, "clashes": False}, gas=gas)
+                    await team.fork(Spending, {"value": value, "clashes": False}, gas=gas + 30)
+            self.heap["merged"] = self.heap["most"], self.heap["n", 1]
+            async with self.team() as team:
+                for value, gas in enumerate(needs):
+                    await team.fork(Spending, {"value": value}, gas=gas)
+        except MergeConflict as conflict:
+            self.heap["told"] = [[tuple(writer) for writer in pair] for pair in conflict.writers]
+
+
+class Spending(Process):
+    async def run(self) -> None:
+        for n in range(5):
+            self.heap["most"] = max(self.heap.get("most", 0), n + self.heap["value"])
+            self.heap["n", n] = self.heap.get(("n", n), 0) + 1
+        if self.heap.get("clashes", True):
+            self.heap.update({"x": self.heap["value"]})  # spending line
+
+
+class Exacting(Root):
+    async def run(self) -> Any:
+        await self.put("exact", program=Exact, start=True, gas=self.heap["block", "gas"])
+        await self.status("exact")
+        return await self.get("exact", "merged", "told")
+
+
+async def test_what_is_run_again_for_its_lines_costs_what_it_cost() -> None:
+    line = line_of_here("spending line")
+    ((merged, told),) = await every_way(Exacting, [{"gas": 10**6}], Spending)
+    assert merged == (5, 4)
+    assert thaw(told) == [[("/exact/team 2.0", line), ("/exact/team 2.1", line)]]
