@@ -5,8 +5,8 @@ so where two children are in conflict, each is run once more on the heaps that i
 a heap that remembers at which line the keys in question were written last. What it does is what it did; then it is
 dropped. The lines come by GET, so that a process that is restored from its journal is told the same ones.
 
-What has no line: the process itself, where it changed a key that a child changed as well; and a child that was started in
-an earlier activation.
+What has no line: the process itself, where it changed a key that a child changed as well; a child that was started in an
+earlier activation, or that trapped and was then started again in another way.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ else:
 
 #: The child that a writer is run again as, and where its heap has the lines.
 _AGAIN: Final = "writer, again"
-_LINES: Final = encode_key(b"lines of a writer")
+_LINES: Final = b"lines of a writer"
+_LINES_FORM: Final = encode_key(_LINES)
 #: So many of the last joins are remembered; a key of an older one counts as the process's own.
 _JOINED_MAX: Final = 1_024
 
@@ -124,7 +125,7 @@ class Writers:
         try:
             settled = process.heap.merge(changes, process.reductions if resolve is None else resolve)
         except MergeConflict as conflict:
-            raise await self._named(conflict, name, workspace) from None
+            raise await self._named(conflict, name, workspace, changes) from None
         if workspace is not None:
             self._joined.append(_Joined(self.joins, workspace, len(workspace.starts), changes, settled))
         self.joins += 1
@@ -138,30 +139,30 @@ class Writers:
 
     # --- the writers of a conflict ---
 
-    async def _named(self, conflict: MergeConflict, name: Name, workspace: Workspace | None) -> MergeConflict:
+    async def _named(
+        self, conflict: MergeConflict, name: Name, workspace: Workspace | None, changes: Changes
+    ) -> MergeConflict:
         """Return the same conflict with its writers."""
         process = self._process
         forms = [encode_key(key) for key, *_ in conflict.conflicts]
-        own = Writer(path_text(process.path))
         theirs = [Writer(path_text((*process.path, name)))] * len(forms)
-        ours = [own] * len(forms)
-        shown = forms[:CONFLICTS_SHOWN_MAX]
+        ours = [Writer(path_text(process.path))] * len(forms)
         if workspace is not None:
-            theirs[: len(shown)] = await self._again(workspace, len(workspace.starts), shown)
-            joined: dict[int, list[int]] = {}
+            #: Of the caller's side: which of the keys each join gave their values.
+            given: dict[int, list[int]] = {}
             for index, form in enumerate(forms):
                 found = self._last_join(form, workspace.since)
                 if found is not None:
                     ours[index] = Writer(path_text(found.workspace.path))
-                    if index < len(shown):
-                        joined.setdefault(found.number, []).append(index)
-            for one in self._joined:
-                indices = joined.get(one.number, [])
-                found_again = (
-                    await self._again(one.workspace, one.starts, [forms[i] for i in indices]) if indices else ()
-                )
-                for index, writer in zip(indices, found_again, strict=True):
-                    ours[index] = writer
+                    given.setdefault(found.number, []).append(index)
+            last = _Joined(self.joins, workspace, len(workspace.starts), changes, {})
+            for one in (*self._joined, last):
+                indices = list(range(len(forms))) if one is last else given.get(one.number, [])
+                indices = [index for index in indices if index < CONFLICTS_SHOWN_MAX]
+                lines = await self._lines(one, [forms[index] for index in indices]) if indices else ()
+                side = theirs if one is last else ours
+                for index, line in zip(indices, lines, strict=True):
+                    side[index] = side[index]._replace(line=line)
         return MergeConflict(conflict.place, conflict.conflicts, tuple(zip(ours, theirs, strict=True)))
 
     def _last_join(self, form: bytes, since: int) -> _Joined | None:
@@ -170,17 +171,20 @@ class Writers:
         for one in reversed(self._joined):
             if one.number < since:
                 break
-            for key, _, new in one.changes.slots():
-                if key == form:
-                    return one if same_slot(now, one.settled.get(form, new)) else None
+            new = _new(one.changes, form)
+            if new is not None:
+                return one if same_slot(now, one.settled.get(form, new)) else None
         return None
 
-    async def _again(self, workspace: Workspace, starts: int, forms: Sequence[bytes]) -> list[Writer]:
-        """Run a workspace again as it was started so many times; return where it wrote some keys."""
-        process, path = self._process, path_text(workspace.path)
+    async def _lines(self, joined: _Joined, forms: Sequence[bytes]) -> list[str | None]:
+        """Run a workspace again as it was run until that join; return at which lines it wrote some keys.
+
+        Not known is that of a key which then has another value: the process has started the child again in another way.
+        """
+        process, workspace = self._process, joined.workspace
         program: type[Process] | None = _traced(workspace, forms)
         try:
-            for heap in workspace.starts[:starts]:
+            for heap in workspace.starts[: joined.starts]:
                 await process.put(
                     _AGAIN,
                     {(): heap, **workspace.values},
@@ -191,13 +195,23 @@ class Writers:
                     limits=workspace.limits,
                 )
                 program = None
-            lines = await process.get(_AGAIN, b"lines of a writer")
+            again = await process.get(_AGAIN)
+            lines = again[_LINES]
         except (ProgramError, ChildFailed):
-            # There is no room for one child more, or for its lines.
+            # There is no room for one child more, or for its lines; or it traps, where it did not when it was started again.
             lines = (None,) * len(forms)
+        else:
+            pairs = [(_new(again, form), _new(joined.changes, form)) for form in forms]
+            same = [one is not None and same_slot(one, other) for one, other in pairs]
+            lines = [line if known else None for line, known in zip(lines, same, strict=True)]
         with suppress(NoSuchChild):
             await process.drop(_AGAIN)
-        return [Writer(path, line) for line in lines]
+        return list(lines)
+
+
+def _new(changes: Changes, form: bytes) -> Slot | None:
+    """Return what changes say that a key has now; None where it did not change."""
+    return next((new for key, _, new in changes.slots() if key == form), None)
 
 
 # --- programs that remember lines ----------------------------------------------------------------------------------
@@ -257,7 +271,7 @@ class _Tracing(_Heap):
 
     def tell(self) -> None:
         """Put the lines into the heap."""
-        self._memory.write({_LINES: to_slot(tuple(self._lines.values()))})
+        self._memory.write({_LINES_FORM: to_slot(tuple(self._lines.values()))})
 
     def _look(self) -> None:
         for form, last in self._watched.items():

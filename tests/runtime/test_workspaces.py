@@ -148,6 +148,10 @@ async def test_a_fork_that_is_joined_in_a_later_block_has_no_lines_and_a_team_th
     assert thaw(told[3][0]) == [[("/team 1.0", LAST_OF_TWICE), ("/team 1.1", WRITE)]] and told[3][1] == 0
 
 
+async def test_a_child_that_was_started_again_in_another_way_has_no_line() -> None:
+    assert await every_way(programs.StartedInAnotherWay, [{}], programs.WriteOrFail) == [(WRITE, None)]
+
+
 # --- what is refused, and what is left ---
 
 

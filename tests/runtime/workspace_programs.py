@@ -169,7 +169,7 @@ class Conflict(Root):
                         await team.fork(program, {"writes": (("x", 5), ("w", 6))})
             except MergeConflict as conflict:
                 told.append((str(conflict), writers_of(conflict), self.heap.digest() == before))
-        return told
+        return tuple(told)
 
 
 class OwnConflict(Root):
@@ -305,7 +305,7 @@ class Statuses(Root):
             except ChildFailed as failure:
                 told.append((name, trap.kind.name, failure.kind, failure.error, self.heap.get("x", "as it was")))
                 await self.drop(name)
-        return told
+        return tuple(told)
 
 
 class Counted(Root):
@@ -408,3 +408,29 @@ class Ways(Root):
             return [
                 (key, writers[1].line) for (key, *_), writers in zip(conflict.conflicts, conflict.writers, strict=True)
             ]
+
+
+class StartedInAnotherWay(Root):
+    """A child that trapped and was started again on other values: what it did then is not what it was forked for."""
+
+    async def run(self) -> Any:
+        self.heap["x"] = 0
+        told = []
+        for way in ({"writes": (("x", 7),)}, {"writes": (("x", 9),)}):
+            await self.fork("child", WriteOrFail, {"writes": (("x", 7),), "fails": way["writes"][0][1] == 9})
+            self.heap["x"] += 1
+            if (await self.status("child")).failed:
+                await self.put("child", {**way, "fails": False}, start=True)
+            try:
+                await self.join("child")
+            except MergeConflict as conflict:
+                told.append(conflict.writers[0][1].line)
+            await self.drop("child")
+        return tuple(told)
+
+
+class WriteOrFail(Write):
+    async def run(self) -> None:
+        await super().run()
+        if self.heap["fails"]:
+            raise ValueError
