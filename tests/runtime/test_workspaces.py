@@ -107,7 +107,7 @@ async def test_matrix_multiply_by_64_children() -> None:
 
 async def test_fork_and_wait_statuses() -> None:
     (told,) = await every_way(programs.Statuses, [{}], programs.Exit)
-    assert told == [
+    assert list(told) == [
         ("good", "RETURNED", 0),
         ("bad", "FAILED", "failed", "RuntimeError", "as it was"),
         ("endless", "OUT_OF_GAS", "out of gas", "OutOfGas", "as it was"),
