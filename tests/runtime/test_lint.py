@@ -408,6 +408,7 @@ FILES = {
         class Program(P):
             seen = []  # ! LS301
             by_name: dict = {}  # ! LS301
+            reductions = {"count": sum}
             TABLE = {"a": 1}
             fixed: Final = [1]
             pair = (1, 2)
