@@ -150,6 +150,10 @@ class World:
             return copier(self, thing)
         if kind is BuiltinFunctionType:
             return self._builtin(thing)
+        behind = vars(thing).get("__wrapped__") if hasattr(thing, "__dict__") else None
+        if type(behind) is BuiltinFunctionType:
+            # A guard stands in its place.
+            return self._builtin(behind)
         return self._object(thing, kind)
 
     def _builtin(self, thing: BuiltinFunctionType) -> Any:

@@ -294,7 +294,7 @@ def test_a_refusal_names_the_thing_and_the_mend() -> None:
 
 def test_a_program_without_source_cannot_be_metered_and_the_error_says_so() -> None:
     around: dict[str, Any] = {"Process": Process, "__name__": "nowhere"}
-    exec("class P(Process):\n async def run(self):\n  while True: pass", around)
+    exec(compile("class P(Process):\n async def run(self):\n  while True: pass", "<nowhere>", "exec"), around)
     with pytest.raises(ProgramError, match=r"nowhere\.P\.run cannot be metered: there is no source"):
         metered(around["P"])
 
@@ -527,12 +527,15 @@ def test_garbage_is_not_collected_in_a_step_and_is_behind_it() -> None:
 
     gc.collect()
     gc.callbacks.append(note)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
     try:
         assert run(Litters).how == "returned"
         assert gc.isenabled()
         found = [[one] for one in range(1000)]
     finally:
         gc.callbacks.remove(note)
+        gc.set_threshold(*thresholds)
     assert found and meters and set(meters) == {None}
 
 
