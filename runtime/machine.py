@@ -18,6 +18,7 @@ import inspect
 import logging
 import math
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, TypeVar
 
@@ -47,7 +48,7 @@ from runtime.trace import Trace
 from runtime.transfer import Transferred, export_block
 from runtime.verify import verify_block
 from runtime.view import ProcessView
-from runtime.workers import Crew, InFlight
+from runtime.workers import WORKER_MEMORY_MIN, Crew, InFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -83,6 +84,8 @@ class Runtime:
             executor. It is not shut down.
         watchdog_s: how many seconds of the clock an activation may take on a worker before that is taken to be stuck,
             and is replaced. None: as long as it takes.
+        worker_memory: how many bytes of memory of its own a worker may have (RLIMIT_DATA); an activation that needs more
+            ends as a host fault, after some tries. None: as much as there is. Not for an `executor`.
         trace: the path of a file that is written meanwhile: what ran, where and when, for Perfetto or chrome://tracing
             (see runtime.trace). A file that is there and is no trace is refused.
         keep: keep about so many of the last blocks, at least as many: older ones, and what only they held, are dropped
@@ -105,6 +108,7 @@ class Runtime:
         workers: int | None = None,
         executor: Executor | None = None,
         watchdog_s: float | None = None,
+        worker_memory: int | None = None,
         trace: str | os.PathLike[str] | None = None,
         keep: int | None = None,
         order: Order | None = None,
@@ -120,6 +124,7 @@ class Runtime:
         self._workers = _check_workers(workers)
         self._executor = executor
         self._watchdog_s = _check_watchdog(watchdog_s)
+        self._worker_memory = _check_memory(worker_memory, executor)
         self._trace_at = trace
         self._trace: Trace | None = None
         self._crew: Crew | None = None
@@ -167,7 +172,7 @@ class Runtime:
         self._store = store
         self._writer = Writer(store, self._trace)
         if self._workers:
-            self._crew = Crew(store, self._workers, self._executor, self._watchdog_s, self._trace)
+            self._crew = Crew(store, self._workers, self._executor, self._watchdog_s, self._worker_memory, self._trace)
         self._turn = anyio.Lock()
         self._pruning = anyio.Lock()
 
@@ -568,6 +573,20 @@ def _check_watchdog(seconds: float | None) -> float | None:
     if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < math.inf):
         raise InputError(f"the watchdog is {seconds!r}; it is a number of seconds, more than 0")
     return seconds
+
+
+def _check_memory(size: object, executor: object) -> int | None:
+    if size is None:
+        return None
+    if type(size) is not int or size < WORKER_MEMORY_MIN:
+        raise InputError(f"worker_memory is {size!r}; it is a number of bytes, at least {WORKER_MEMORY_MIN}")
+    if executor is not None:
+        raise InputError(
+            "worker_memory: the workers of an executor are not ours to limit; limit them where they are started"
+        )
+    if sys.platform == "win32":
+        raise InputError("worker_memory: this platform has no limit of a process's memory")
+    return size
 
 
 def _block_failed(number: int, kernel: Kernel) -> BlockFailed:

@@ -55,6 +55,16 @@ Watchdog: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+WorkerMemory: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--worker-memory",
+        metavar="MIB",
+        min=64,
+        help="How much memory of its own a worker may have; what needs more is given up.",
+        show_default=False,
+    ),
+]
 TraceFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(

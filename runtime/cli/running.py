@@ -23,7 +23,7 @@ from runtime.cli.block_text import BlockList
 from runtime.cli.failing import INTERRUPTED
 from runtime.cli.input_lines import InputLine, InputLines
 from runtime.cli.kept import reading
-from runtime.cli.parameters import AsJson, Debug, Kept, Program, TraceFile, Watchdog, Workers
+from runtime.cli.parameters import AsJson, Debug, Kept, Program, TraceFile, Watchdog, WorkerMemory, Workers
 from runtime.cli.program_file import load_root
 from runtime.cli.screen import Bar, Screen, counted, one_line
 from runtime.json_form import to_json
@@ -101,6 +101,7 @@ def run(
     ] = None,
     workers: Workers = None,
     watchdog: Watchdog = None,
+    worker_memory: WorkerMemory = None,
     trace: TraceFile = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -121,7 +122,15 @@ def run(
     tally = Tally()
     with screen.only_ours():
         root = load_root(program)
-        runtime = Runtime(root, store, workers=workers, watchdog_s=watchdog, trace=trace, keep=keep)
+        runtime = Runtime(
+            root,
+            store,
+            workers=workers,
+            watchdog_s=watchdog,
+            worker_memory=None if worker_memory is None else worker_memory << 20,
+            trace=trace,
+            keep=keep,
+        )
         with InputLines(source) as lines, screen.bar(lines.size, running=True) as bar:
             try:
                 run_to_end(_advance(runtime, store, lines, screen, bar, tally, append=append))

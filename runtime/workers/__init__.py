@@ -2,5 +2,6 @@
 
 from runtime.workers.crew import Crew
 from runtime.workers.tracks import InFlight
+from runtime.workers.worker import WORKER_MEMORY_MIN
 
-__all__ = ["Crew", "InFlight"]
+__all__ = ["WORKER_MEMORY_MIN", "Crew", "InFlight"]

@@ -96,6 +96,7 @@ class Crew:
         workers: int,
         executor: Executor | None,
         watchdog_s: float | None,
+        worker_memory: int | None = None,
         trace: Trace | None = None,
     ) -> None:
         self._store = store
@@ -103,7 +104,12 @@ class Crew:
         self._watchdog_s = watchdog_s
         how = context()
         self._places = [
-            Place(number, ProcessSlot(how, partial(self._begun, number)) if executor is None else SharedSlot(executor))
+            Place(
+                number,
+                ProcessSlot(how, partial(self._begun, number), worker_memory)
+                if executor is None
+                else SharedSlot(executor),
+            )
             for number in range(workers)
         ]
         self._loop = asyncio.get_running_loop()

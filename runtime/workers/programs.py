@@ -7,13 +7,16 @@ pickled, and only the worker unpickles it.
 
 from __future__ import annotations
 
+import dis
+import sys
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from actors.errors import ProgramError
-from actors.values import codecs_of
-from runtime.metering import sources_of
+from actors.values import adopt_codec, codecs_of
+from runtime.metering import adopt_sources, sources_of
 from runtime.workers.frames import join
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ def _pickled(program: type[Process], metered: bool) -> bytes:
         # It cannot be metered, which it is told where it is run.
         sources = {}
     try:
-        pickled: bytes = cloudpickle.dumps((program, codecs_of("__main__"), sources))
+        pickled: bytes = cloudpickle.dumps((program, codecs_of("__main__"), sources, _named_in_classes(program)))
     except Exception as error:
         raise Unsendable(
             f"the program {program.__qualname__} cannot travel to a worker: {_culprit(program)}"
@@ -66,6 +69,44 @@ def _pickled(program: type[Process], metered: bool) -> bytes:
             'or let it run on the loop: placement="loop"'
         ) from error
     return pickled
+
+
+def _named_in_classes(program: type[Process]) -> dict[str, Any]:
+    """Return what class bodies within a program's functions name of the globals, where it travels by value.
+
+    cloudpickle sends along what functions name. The body of a class looks names up in another way, and is left out.
+    """
+    module = sys.modules.get(program.__module__)
+    by_value = program.__module__ == "__main__" or program.__module__ in cloudpickle.list_registry_pickle_by_value()
+    if module is None or not by_value:
+        return {}
+    around = vars(module)
+    found: dict[str, Any] = {}
+    waiting: list[Any] = [getattr(thing, "__func__", thing) for cls in program.__mro__ for thing in vars(cls).values()]
+    seen: set[int] = set()
+    while waiting:
+        thing = waiting.pop()
+        code = getattr(thing, "__code__", thing)
+        if not isinstance(code, CodeType) or id(code) in seen or getattr(thing, "__globals__", around) is not around:
+            continue
+        seen.add(id(code))
+        waiting += [one for one in code.co_consts if isinstance(one, CodeType)]
+        waiting += [around[name] for name in code.co_names if isinstance(around.get(name), FunctionType)]
+        named = {one.argval for one in dis.get_instructions(code) if one.opname == "LOAD_NAME"}
+        found.update((name, around[name]) for name in sorted(named & around.keys()) if not name.startswith("__"))
+    return found
+
+
+def load(pickled: bytes) -> type[Process]:
+    """Return the program of a frame, in a worker; codecs and sources that came with it are there from now on."""
+    program: type[Process]
+    program, entries, sources, named = cloudpickle.loads(pickled)
+    adopt_sources(sources)
+    for name, thing in named.items():
+        program.run.__globals__.setdefault(name, thing)
+    for entry in entries:
+        adopt_codec(*entry)
+    return program
 
 
 def _culprit(program: type[Process]) -> str:

@@ -97,12 +97,14 @@ class ProcessSlot:
     Args:
         how: how it is started, at the first batch.
         begun: called when it has begun.
+        memory: how many bytes of memory of its own it may have; None: as much as there is.
     """
 
     remembers = True
 
-    def __init__(self, how: BaseContext, begun: Callable[[], None]) -> None:
+    def __init__(self, how: BaseContext, begun: Callable[[], None], memory: int | None = None) -> None:
         self._how = how
+        self._memory = memory
         self.begun = begun
         self._process: Any = None
         self._line: Line | None = None
@@ -125,7 +127,7 @@ class ProcessSlot:
         ours, theirs = socket.socketpair()
         with theirs, _without_main():
             # A daemon: where nobody ends it, this process's end does.
-            process = self._how.Process(target=live, args=(theirs,), name="lockstep-worker", daemon=True)  # type: ignore[attr-defined]
+            process = self._how.Process(target=live, args=(theirs, self._memory), name="lockstep-worker", daemon=True)  # type: ignore[attr-defined]
             try:
                 process.start()
             except BaseException:

@@ -22,9 +22,6 @@ from collections import OrderedDict
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any, Final
 
-import cloudpickle
-
-from actors import values as codecs
 from actors.calls import Put, Status
 from actors.envelope import Limits
 from actors.errors import KernelBug, StoreDamaged, StoreError
@@ -35,7 +32,7 @@ from actors.tree import EMPTY
 from actors.values import decode
 from runtime.guards import install
 from runtime.kernel import RAISED, Kernel
-from runtime.metering import adopt_sources
+from runtime.metering import several_threads
 from runtime.programs import ProgramUnknown, identity, work_for
 from runtime.record import RUNNING, Record
 from runtime.state import freeze, freeze_children
@@ -45,6 +42,7 @@ from runtime.workers import job
 from runtime.workers.frames import join, split
 from runtime.workers.line import serve
 from runtime.workers.parcel import LOCAL, Parcel, Received
+from runtime.workers.programs import load
 
 if TYPE_CHECKING:
     import socket
@@ -53,6 +51,8 @@ if TYPE_CHECKING:
     from actors.process import Process
     from runtime.workers.job import Frame
 
+#: The least memory that a worker can be limited to, in bytes: that of the interpreter with room to work.
+WORKER_MEMORY_MIN: Final = 64 << 20
 #: How many processes a worker keeps in memory.
 KEPT_MAX: Final = 256
 #: How many written entries of a process that is kept may lie above its tree.
@@ -177,6 +177,8 @@ class Workshop:
         self._sent: dict[int, bytes] = {}
         # Before programs come, which take what they need by name.
         install()
+        if threading.current_thread() is not threading.main_thread():
+            several_threads()
 
     @property
     def place(self) -> str:
@@ -210,10 +212,7 @@ class Workshop:
     def learn(self, number: int, pickled: bytes) -> None:
         """Load a program."""
         try:
-            program, entries, sources = cloudpickle.loads(pickled)
-            adopt_sources(sources)
-            for entry in entries:
-                codecs.adopt_codec(*entry)
+            program = load(pickled)
         except BaseException as error:
             self._programs[number] = f"{type(error).__name__}: {error}"
         else:
@@ -307,9 +306,19 @@ def work(batch: bytes) -> bytes:
     return join([workshop.do(keep, form) for keep, form in zip(jobs[::2], jobs[1::2], strict=True)])
 
 
-def live(line: socket.socket) -> None:
-    """Be a worker process: leave Ctrl-C to the driver, answer its batches, and do not outlive it."""
+def live(line: socket.socket, memory: int | None = None) -> None:
+    """Be a worker process: leave Ctrl-C to the driver, answer its batches, and do not outlive it.
+
+    Args:
+        line: where batches come from.
+        memory: how many bytes of memory of its own it may have.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if memory is not None:
+        import resource
+
+        # What was reserved and is not written to, as by WebAssembly engines, does not count for this limit.
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     gc.set_threshold(50_000, 20, 100)
     gc.freeze()

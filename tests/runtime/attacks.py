@@ -659,6 +659,16 @@ class Name(str):
     def __eq__(self, other): return False
     def __hash__(self): return 0
 getattr(bomb, Name("__globals__"))
+# a meter filled again
+self.meter.fill(2**60)
+# a meter that owes less than nothing
+self.meter.owed = -10**18
+# the memory behind the heap
+self.heap.memory.writes.clear()
+# the machine behind a region
+self.heap.region().tree.node
+# another heap bound
+self.bind(self.heap.memory, ("elsewhere",))
 # decimal context
 import decimal
 decimal.getcontext().prec = 10**9
@@ -728,7 +738,7 @@ json.dumps([1], indent=10**12)
 import fractions
 fractions.Fraction(3) ** 10**9
 # random bits
-random.Random(1).getrandbits(10**10)
+random.Random(1).getrandbits(2 * 10**9)
 """
 
 ATTACKS = [

@@ -6,6 +6,7 @@ Everything is compared with the same blocks made on the loop: hash for hash.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
 
+import cloudpickle
 import pytest
 import worker_programs
 from pyrsistent import pvector
@@ -346,3 +348,50 @@ async def test_an_executor_that_was_handed_in_is_used_and_left_open() -> None:
                 assert (await rt.advance({"do": "squares", "xs": [1, 2, 3]})).data == 14
         assert submitted
         assert executor.submit(int, "5").result() == 5
+
+
+async def test_a_program_by_value_finds_what_the_bodies_of_its_classes_name(tmp_path: Path) -> None:
+    (tmp_path / "by_value.py").write_text(
+        """
+import dataclasses
+import functools
+from actors import Process
+
+WIDTH = 3
+
+def helper():
+    class Wide:
+        width = WIDTH
+    return Wide.width
+
+class Local(Process):
+    placement = "worker"
+
+    async def run(self):
+        @dataclasses.dataclass
+        class Point:
+            x: int = WIDTH
+            @functools.cached_property
+            def double(self):
+                return 2 * self.x
+        self.heap["double"] = Point().double + helper()
+"""
+    )
+    spec = importlib.util.spec_from_file_location("by_value", tmp_path / "by_value.py")
+    assert spec is not None and spec.loader is not None
+    module = sys.modules["by_value"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    cloudpickle.register_pickle_by_value(module)
+
+    class Top(Root):
+        async def run(self) -> Any:
+            await self.put("plain", program=module.Local, start=True)
+            await self.put("metered", program=module.Local, start=True, gas=10_000)
+            return await self.get("plain", "double"), await self.get("metered", "double")
+
+    try:
+        async with runtime.Runtime(Top, workers=1) as rt:
+            assert (await rt.advance({})).data == (9, 9)
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+        del sys.modules["by_value"]
