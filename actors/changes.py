@@ -34,7 +34,7 @@ class Change(NamedTuple):
 class Changes:
     """In what a heap differs from an earlier state of it. Frozen; iterates over `Change`s in key order."""
 
-    __slots__ = ("_after", "_before", "_known", "written")
+    __slots__ = ("_machine_after", "_machine_before", "_machine_known", "machine_written")
 
     def __init__(
         self,
@@ -44,47 +44,47 @@ class Changes:
         written: Written | None = None,
     ) -> None:
         #: What differs, by encoded key; None until it has been walked.
-        self._known = None if known is None else [entry for entry in known if not same_slot(entry[1], entry[2])]
-        self._before = before
-        self._after = after
+        self._machine_known = None if known is None else [entry for entry in known if not same_slot(entry[1], entry[2])]
+        self._machine_before = before
+        self._machine_after = after
         #: What the working set knows, where these changes were made of that.
-        self.written = written
+        self.machine_written = written
 
-    def slots(self) -> list[tuple[bytes, Slot, Slot]]:
+    def machine_slots(self) -> list[tuple[bytes, Slot, Slot]]:
         """Return (encoded key, old slot, new slot) in key order, for the machine."""
-        if self._known is None:
-            if self.written is not None:
-                self._known = self.written.slots()
+        if self._machine_known is None:
+            if self.machine_written is not None:
+                self._machine_known = self.machine_written.slots()
             else:
-                found = self._before.difference(self._after)
-                self._known = [(key, slot_of(old), slot_of(new)) for key, old, new in found]
-        return self._known
+                found = self._machine_before.difference(self._machine_after)
+                self._machine_known = [(key, slot_of(old), slot_of(new)) for key, old, new in found]
+        return self._machine_known
 
-    def trees(self) -> tuple[Tree, Tree]:
+    def machine_trees(self) -> tuple[Tree, Tree]:
         """Return what differs as two trees of the changed keys alone: in one form, however these changes were found."""
         return (
-            EMPTY.update((key, form_of(old)) for key, old, _ in self.slots() if old is not ABSENT),
-            EMPTY.update((key, form_of(new)) for key, _, new in self.slots() if new is not ABSENT),
+            EMPTY.update((key, form_of(old)) for key, old, _ in self.machine_slots() if old is not ABSENT),
+            EMPTY.update((key, form_of(new)) for key, _, new in self.machine_slots() if new is not ABSENT),
         )
 
     @property
-    def heaps(self) -> tuple[Tree, Tree]:
+    def machine_heaps(self) -> tuple[Tree, Tree]:
         """The two heaps, where these changes were made of two heaps; else two empty ones."""
-        return self._before, self._after
+        return self._machine_before, self._machine_after
 
     def within(self, region: Region | Key) -> Changes:
         """Return those whose keys lie in a region. The keys stay whole."""
         named = Region.of(region)
         prefix = encode_key(named.prefix)
         low, high = named.bounds()
-        if self._before is not EMPTY or self._after is not EMPTY:
-            before, after = [EMPTY.graft(prefix, heap.extract(prefix).cut(low, high)) for heap in self.heaps]
+        if self._machine_before is not EMPTY or self._machine_after is not EMPTY:
+            before, after = [EMPTY.graft(prefix, heap.extract(prefix).cut(low, high)) for heap in self.machine_heaps]
             return Changes(None, before, after)
         size = len(prefix)
         return Changes(
             [
                 entry
-                for entry in self.slots()
+                for entry in self.machine_slots()
                 if entry[0].startswith(prefix)
                 and (low is None or entry[0][size:] >= low)
                 and (high is None or entry[0][size:] < high)
@@ -92,23 +92,23 @@ class Changes:
         )
 
     def __iter__(self) -> Iterator[Change]:
-        for key, old, new in self.slots():
+        for key, old, new in self.machine_slots():
             yield Change(read_key(key), value_of(old), value_of(new))
 
     def __len__(self) -> int:
-        return len(self.slots())
+        return len(self.machine_slots())
 
     def __bool__(self) -> bool:
-        return bool(self.slots())
+        return bool(self.machine_slots())
 
     def __contains__(self, key: Key) -> bool:
         form = encode_key(key)
-        return any(entry[0] == form for entry in self.slots())
+        return any(entry[0] == form for entry in self.machine_slots())
 
     def __getitem__(self, key: Key) -> Any:
         """Return the new value of a changed key, ABSENT if it was deleted. Raises MissingKey if it did not change."""
         form = encode_key(key)
-        for entry in self.slots():
+        for entry in self.machine_slots():
             if entry[0] == form:
                 return value_of(entry[2])
         raise MissingKey("these changes", show_key(key))
@@ -116,7 +116,7 @@ class Changes:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Changes):
             return NotImplemented
-        mine, theirs = self.slots(), other.slots()
+        mine, theirs = self.machine_slots(), other.machine_slots()
         return len(mine) == len(theirs) and all(
             a[0] == b[0] and same_slot(a[1], b[1]) and same_slot(a[2], b[2]) for a, b in zip(mine, theirs, strict=True)
         )

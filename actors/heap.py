@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 class Heap(OrderedMap):
     """A process's heap."""
 
-    __slots__ = ("_memory", "_path")
+    __slots__ = ("_machine_memory", "_path")
 
     def __init__(self, memory: Memory, path: Path = ()) -> None:
-        self._memory = memory
+        self._machine_memory = memory
         self._path = path
 
     @property
-    def memory(self) -> Memory:
+    def machine_memory(self) -> Memory:
         """The memory behind it, for the machine."""
-        return self._memory
+        return self._machine_memory
 
     def _tree(self) -> Tree:
-        return self._memory.fold()
+        return self._machine_memory.fold()
 
     def _place(self) -> str:
         return path_text(self._path)
@@ -49,7 +49,7 @@ class Heap(OrderedMap):
     def __getitem__(self, key: Key) -> Any:
         """Return the value of a key. Raises MissingKey."""
         form = encode_key(key)
-        memory = self._memory
+        memory = self._machine_memory
         slot = memory.writes[form] if form in memory.writes else memory.read(form)
         if type(slot) is Formed:
             return slot.value
@@ -59,13 +59,13 @@ class Heap(OrderedMap):
 
     def get(self, key: Key, default: Any = None) -> Any:
         """Return the value of a key, or `default` where there is none."""
-        slot = self._memory.read(encode_key(key))
+        slot = self._machine_memory.read(encode_key(key))
         if type(slot) is Formed:
             return slot.value
         return default if slot is ABSENT else slot
 
     def __contains__(self, key: Key) -> bool:
-        return self._memory.read(encode_key(key)) is not ABSENT
+        return self._machine_memory.read(encode_key(key)) is not ABSENT
 
     def __setitem__(self, key: Key, value: Any) -> None:
         """Set a key, or mount a region by reference in place of everything under the key.
@@ -81,7 +81,7 @@ class Heap(OrderedMap):
             slot = to_slot(value)
         except ProgramError as error:
             raise named_error(key, error) from None
-        memory = self._memory
+        memory = self._machine_memory
         if len(memory.writes) < memory.room:
             memory.writes[form] = slot
         else:
@@ -89,27 +89,27 @@ class Heap(OrderedMap):
 
     def _write(self, slots: dict[bytes, Slot]) -> None:
         try:
-            self._memory.write(slots)
+            self._machine_memory.write(slots)
         except LimitExceeded as error:
             raise placed_error(self._place(), error) from None
 
     def _mount(self, key: Key, form: bytes, view: View) -> None:
         try:
-            self._memory.mount(form, view.tree)
+            self._machine_memory.mount(form, view.machine_tree)
         except LimitExceeded as error:
             raise placed_error(self._place(), named_error(key, error)) from None
 
     def __delitem__(self, key: Key) -> None:
         """Delete a key (that key alone: `clear` takes a region). Raises MissingKey."""
         form = encode_key(key)
-        if self._memory.read(form) is ABSENT:
+        if self._machine_memory.read(form) is ABSENT:
             raise MissingKey(self._place(), show_key(key))
-        self._memory.delete(form)
+        self._machine_memory.delete(form)
 
     def clear(self, region: Region | Key = (), low: Key | None = None, high: Key | None = None) -> None:
         """Delete all keys of a region, or of the whole heap. O(depth), whatever its size."""
         named = Region.of(region, low, high)
-        self._memory.clear(encode_key(named.prefix), *named.bounds())
+        self._machine_memory.clear(encode_key(named.prefix), *named.bounds())
 
     def update(self, values: Mapping[Key, Any] | Iterable[tuple[Key, Any]] = (), /, **more: Any) -> None:
         """Set many keys; all are checked before the first is set.
@@ -122,7 +122,7 @@ class Heap(OrderedMap):
         if not any(type(slot) is View for _, _, slot in checked):
             self._write({form: slot for _, form, slot in checked})
             return
-        memory = self._memory
+        memory = self._machine_memory
         before = memory.copy()
         try:
             for key, form, slot in checked:
@@ -155,7 +155,7 @@ class Heap(OrderedMap):
         return super().region(prefix, low, high)
 
     def _whole(self) -> View:
-        tree, laid = self._memory.layers()
+        tree, laid = self._machine_memory.layers()
         return View(tree, f"Region(()) of {self._place()}", laid)
 
     def merge(self, changes: Changes, resolve: Resolve | None = None) -> dict[bytes, Slot]:
@@ -167,7 +167,7 @@ class Heap(OrderedMap):
         Raises:
             MergeConflict, LimitExceeded: the heap is as it was.
         """
-        return merge(self._memory, changes, resolve, self._place())
+        return merge(self._machine_memory, changes, resolve, self._place())
 
     def __repr__(self) -> str:
         return f"<Heap of {self._place()}, {len(self)} entries>"

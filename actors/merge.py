@@ -140,7 +140,7 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
     """
     made: Tree | None = None
     decided: Mapping[bytes, Slot]
-    before, after = changes.heaps
+    before, after = changes.machine_heaps
     if len(before) or len(after):
         made, found = memory.fold().combine(before, after)
         decided = {}
@@ -163,10 +163,10 @@ def merge(memory: Memory, changes: Changes, resolve: Resolve | None, place: str)
 
 def _compared(memory: Memory, changes: Changes) -> tuple[Mapping[bytes, Slot], list[_Clash]]:
     """Return what may be taken as it is, and what both sides changed, in order."""
-    written = changes.written
+    written = changes.machine_written
     if written is None or memory.kept or not written.tree.shares(memory.tree):
         decided: dict[bytes, Slot] = {}
-        slots = changes.slots()
+        slots = changes.machine_slots()
     else:
         # The child began on the tree that is below the writes here. So but for these, all is here as the child found it:
         # what it wrote elsewhere is taken without a look at what was there.

@@ -32,11 +32,11 @@ class MeteredHeap(Heap):
         meter: the process's.
     """
 
-    __slots__ = ("_meter",)
+    __slots__ = ("_machine_meter",)
 
     def __init__(self, memory: Memory, path: Path, meter: Meter) -> None:
         super().__init__(memory, path)
-        self._meter = meter
+        self._machine_meter = meter
 
     def __getitem__(self, key: Key) -> Any:
         self._charge_read(key)
@@ -55,11 +55,11 @@ class MeteredHeap(Heap):
         self._charge_write(key)
 
     def __delitem__(self, key: Key) -> None:
-        self._meter.charge(WRITE)
+        self._machine_meter.charge(WRITE)
         super().__delitem__(key)
 
     def clear(self, region: Region | Key = (), low: Key | None = None, high: Key | None = None) -> None:
-        self._meter.charge(MOUNT)
+        self._machine_meter.charge(MOUNT)
         super().clear(region, low, high)
 
     def update(self, values: Mapping[Key, Any] | Iterable[tuple[Key, Any]] = (), /, **more: Any) -> None:
@@ -69,24 +69,24 @@ class MeteredHeap(Heap):
             self._charge_write(key)
 
     def merge(self, changes: Changes, resolve: Resolve | None = None) -> dict[bytes, Slot]:
-        self._meter.charge(MOUNT + STEP * len(changes))
+        self._machine_meter.charge(MOUNT + STEP * len(changes))
         return super().merge(changes, resolve)
 
     def count(self, region: Region | Key = (), low: Key | None = None, high: Key | None = None) -> int:
-        self._meter.charge(MOUNT)
+        self._machine_meter.charge(MOUNT)
         return super().count(region, low, high)
 
     def region(self, prefix: Region | Key = (), low: Key | None = None, high: Key | None = None) -> View:
-        self._meter.charge(MOUNT)
+        self._machine_meter.charge(MOUNT)
         return super().region(prefix, low, high)
 
     def _tree(self) -> Tree:
-        self._meter.charge(READ)
+        self._machine_meter.charge(READ)
         return super()._tree()
 
     def _whole(self) -> View:
         # Whether it was folded depends on the machine; what it costs does not.
-        self._meter.charge(READ)
+        self._machine_meter.charge(READ)
         return super()._whole()
 
     def values(
@@ -103,7 +103,7 @@ class MeteredHeap(Heap):
         for keys, cells in found:
             for key, cell in zip(keys, cells, strict=True):
                 data = from_cell(cell)
-                self._meter.charge(len(data) // READ_BYTES)
+                self._machine_meter.charge(len(data) // READ_BYTES)
                 yield read_key(key), decode(data)
 
     def _runs(self, region: Region, reverse: bool) -> Iterator[tuple[list[bytes], list[bytes]]]:
@@ -111,16 +111,16 @@ class MeteredHeap(Heap):
 
     def _charged(self, found: Iterator[tuple[list[bytes], list[bytes]]]) -> Iterator[tuple[list[bytes], list[bytes]]]:
         for keys, cells in found:
-            self._meter.charge(READ + STEP * len(keys) + sum(map(len, keys)) // READ_BYTES)
+            self._machine_meter.charge(READ + STEP * len(keys) + sum(map(len, keys)) // READ_BYTES)
             yield keys, cells
 
     def _end(self, region: Region, reverse: bool, default: Any) -> Any:
-        self._meter.charge(MOUNT)
+        self._machine_meter.charge(MOUNT)
         return super()._end(region, reverse, default)
 
     def _charge_read(self, key: Key) -> None:
-        self._meter.charge(read_cost(self._memory.read(encode_key(key))))
+        self._machine_meter.charge(read_cost(self._machine_memory.read(encode_key(key))))
 
     def _charge_write(self, key: Key) -> None:
         form = encode_key(key)
-        self._meter.charge(write_cost(form, self._memory.read(form)))
+        self._machine_meter.charge(write_cost(form, self._machine_memory.read(form)))

@@ -108,7 +108,7 @@ class Process(Maps, Workspaces, Supervision):
     #: Set in a class that `check_program` has passed.
     _runs: ClassVar[bool]
     #: The heap with which the activation began, and the generator that was made of it.
-    _begun: Mark
+    _machine_begun: Mark
     _random: random.Random | None = None
     #: Set in a variant of a program, which stands in for it and is none of its own: what it was made of.
     _original: ClassVar[type[Process]]
@@ -126,12 +126,12 @@ class Process(Maps, Workspaces, Supervision):
         """Run the program. To fall off the end is RET; for a root, to return is SNAPSHOT with what is returned."""
         raise NotImplementedError
 
-    def bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
+    def machine_bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
         """Give the instance its heap, path and meter. The machine's; programs have no use for it."""
         self.heap = Heap(memory, path) if meter is None else MeteredHeap(memory, path, meter)
         self.path = path
-        self.meter = meter
-        self._begun = memory.mark()
+        self.machine_meter = meter
+        self._machine_begun = memory.mark()
 
     @property
     def random(self) -> random.Random:
@@ -143,7 +143,7 @@ class Process(Maps, Workspaces, Supervision):
         generator = self._random
         if generator is None:
             path = b"".join([encode_key(name) for name in self.path])
-            seed = sha256(b"random" + marked(self._begun).digest() + path).digest()
+            seed = sha256(b"random" + marked(self._machine_begun).digest() + path).digest()
             generator = self._random = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
         return generator
 
@@ -266,8 +266,8 @@ class Process(Maps, Workspaces, Supervision):
         """
         if type(gas) is not int or gas < 0:
             raise CallRefused(f"charge: gas is {gas!r}; it is an int, at least 0")
-        if self.meter is not None:
-            self.meter.charge(min(gas, GAS_MAX))
+        if self.machine_meter is not None:
+            self.machine_meter.charge(min(gas, GAS_MAX))
 
     async def drop(self, child: Name) -> None:
         """End a child and its subtree at once, running or not; nothing of it stays. Raises NoSuchChild."""

@@ -261,34 +261,36 @@ def _values(cells: list[bytes]) -> Iterator[Any]:
 class View(OrderedMap):
     """The content of a region: ordered, read-only, frozen. Put it into a heap or a child to mount it by reference."""
 
-    __slots__ = ("_held", "_laid", "_named")
+    __slots__ = ("_machine_held", "_machine_laid", "_named")
 
     def __init__(self, tree: Tree, place: str, laid: Mapping[bytes, Slot] = _BARE) -> None:
-        self._held = tree
+        self._machine_held = tree
         self._named = place
         #: What is to be folded into the tree when it is asked for; never written to.
-        self._laid = laid
+        self._machine_laid = laid
 
     def _tree(self) -> Tree:
-        return self.tree
+        return self.machine_tree
 
     def _place(self) -> str:
         return self._named
 
     @property
-    def tree(self) -> Tree:
+    def machine_tree(self) -> Tree:
         """The content as a tree, for the machine."""
-        if self._laid:
-            self._held = self._held.update([(key, form_of(slot)) for key, slot in self._laid.items()])
-            self._laid = _BARE
-        return self._held
+        if self._machine_laid:
+            self._machine_held = self._machine_held.update(
+                [(key, form_of(slot)) for key, slot in self._machine_laid.items()]
+            )
+            self._machine_laid = _BARE
+        return self._machine_held
 
-    def layers(self) -> tuple[Tree, Mapping[bytes, Slot]]:
+    def machine_layers(self) -> tuple[Tree, Mapping[bytes, Slot]]:
         """Return the content as a tree and what is to be laid over it, for the machine."""
-        return self._held, self._laid
+        return self._machine_held, self._machine_laid
 
     def __eq__(self, other: object) -> bool:
-        return self.tree == other.tree if isinstance(other, View) else NotImplemented
+        return self.machine_tree == other.machine_tree if isinstance(other, View) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -167,7 +167,7 @@ class Writers:
 
     def _last_join(self, form: bytes, since: int) -> _Joined | None:
         """Return the join that gave a key the value that it has here; None where the process has written it itself."""
-        now = self._process.heap.memory.read(form)
+        now = self._process.heap.machine_memory.read(form)
         for one in reversed(self._joined):
             if one.number < since:
                 break
@@ -211,7 +211,7 @@ class Writers:
 
 def _new(changes: Changes, form: bytes) -> Slot | None:
     """Return what changes say that a key has now; None where it did not change."""
-    return next((new for key, _, new in changes.slots() if key == form), None)
+    return next((new for key, _, new in changes.machine_slots() if key == form), None)
 
 
 # --- programs that remember lines ----------------------------------------------------------------------------------
@@ -227,8 +227,8 @@ class _Traced(_Program):
     def __init_subclass__(cls, **more: Any) -> None:
         """It is in no list of programs: nothing is ever found under its name but the program itself."""
 
-    def bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
-        super().bind(memory, self.writer, meter)
+    def machine_bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
+        super().machine_bind(memory, self.writer, meter)
         heap = _TracedHeap(memory, self.writer) if meter is None else _TracedMeteredHeap(memory, self.writer, meter)
         heap.watch(self.watched)
         self.heap = heap
@@ -266,16 +266,16 @@ class _Tracing(_Heap):
 
     def watch(self, forms: Iterable[bytes]) -> None:
         """Begin to watch these keys."""
-        self._watched = {form: form_of(self._memory.read(form)) for form in forms}
+        self._watched = {form: form_of(self._machine_memory.read(form)) for form in forms}
         self._lines = dict.fromkeys(self._watched)
 
     def tell(self) -> None:
         """Put the lines into the heap."""
-        self._memory.write({_LINES_FORM: to_slot(tuple(self._lines.values()))})
+        self._machine_memory.write({_LINES_FORM: to_slot(tuple(self._lines.values()))})
 
     def _look(self) -> None:
         for form, last in self._watched.items():
-            now = form_of(self._memory.read(form))
+            now = form_of(self._machine_memory.read(form))
             if now != last:
                 self._watched[form] = now
                 self._lines[form] = _line()

@@ -45,7 +45,7 @@ def genesis_entries(genesis: Genesis | None) -> list[tuple[bytes, Slot | View]]:
 
 def _own(view: View) -> View:
     """Return a view of the same entries whose nodes are in no store yet: the one at hand may be another store's."""
-    tree = EMPTY.update((key, from_cell(cell)) for key, cell in view.tree.entries())
+    tree = EMPTY.update((key, from_cell(cell)) for key, cell in view.machine_tree.entries())
     return View(tree, repr(view))
 
 

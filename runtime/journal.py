@@ -104,7 +104,7 @@ def describe(call: Call | Told) -> tuple[Any, ...]:
 
 
 def _brief(slot: Any) -> bytes:
-    form = slot.tree.digest() if type(slot) is View else form_of(slot) or b""
+    form = slot.machine_tree.digest() if type(slot) is View else form_of(slot) or b""
     return form if len(form) <= _SHORT else sha256(form).digest()
 
 
@@ -167,9 +167,9 @@ def _dump(call: Call | Told, outcome: Any) -> tuple[int, Any, tuple[Tree, ...]]:
         return _THROWN, (outcome.code, outcome.args), ()
     kind, *rest = describe(call)
     if isinstance(outcome, Changes):
-        return _VALUE, ("changes",), outcome.heaps if kind == "ret" else outcome.trees()
+        return _VALUE, ("changes",), outcome.machine_heaps if kind == "ret" else outcome.machine_trees()
     if isinstance(outcome, Resumed):
-        return _VALUE, ("resumed", outcome.value), outcome.changes.heaps
+        return _VALUE, ("resumed", outcome.value), outcome.changes.machine_heaps
     if isinstance(outcome, Trap):
         return _VALUE, ("trap", outcome.kind.value, outcome.error, outcome.gas, outcome.middle), ()
     if kind == "now":
@@ -177,7 +177,7 @@ def _dump(call: Call | Told, outcome: Any) -> tuple[int, Any, tuple[Tree, ...]]:
     if kind != "get":
         return _VALUE, ("done",), ()
     got = (outcome,) if len(rest[1]) == 1 else outcome
-    trees = tuple([one.tree for one in got if type(one) is View])
+    trees = tuple([one.machine_tree for one in got if type(one) is View])
     return _VALUE, ("got", tuple([("view",) if type(one) is View else ("value", one) for one in got])), trees
 
 
@@ -247,7 +247,7 @@ def replay(record: Record) -> Coroutine[Any, Any, Any]:
     meter = record.meter
     with quiet_logging():
         instance = (record.program if meter is None else metered(record.program))()
-        instance.bind(memory, record.path, meter)
+        instance.machine_bind(memory, record.path, meter)
         coroutine = instance.run()
         replay = _Replay(record, memory, coroutine)
         if meter is None:
@@ -314,7 +314,7 @@ class _Replay:
 
     def _goes_on(self, changes: Changes) -> None:
         """Check the heap at a RET or SNAPSHOT in the middle, and put the one in place on which the program went on."""
-        before, after = changes.heaps
+        before, after = changes.machine_heaps
         self._check_heap(before)
         self.memory.mount(b"", after)
 

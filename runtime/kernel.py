@@ -805,9 +805,9 @@ def _copy(memory: Memory, values: Iterable[Copied]) -> None:
     for key, slot in values:
         if type(slot) is View:
             if key:
-                memory.mount(key, slot.tree)
+                memory.mount(key, slot.machine_tree)
             else:
-                memory.lay(*slot.layers())
+                memory.lay(*slot.machine_layers())
         elif len(memory.writes) < memory.room:
             memory.writes[key] = slot
         else:

@@ -140,7 +140,7 @@ class Stepper:
         else:
             meter = record.meter
             instance = (program if meter is None else metered(program))()
-            instance.bind(record.memory, record.path, meter)
+            instance.machine_bind(record.memory, record.path, meter)
             record.activation = instance.run()
         return record.activation
 

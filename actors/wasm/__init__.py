@@ -160,7 +160,7 @@ class WasmProcess(Process):
                 box.go_on(done, answer)
 
     def _module(self) -> bytes:
-        given = Heap(self.heap.memory, self.path).get("module", ABSENT)
+        given = Heap(self.heap.machine_memory, self.path).get("module", ABSENT)
         if given is not ABSENT:
             if type(given) is not bytes:
                 raise ModuleRefused(f"what stands under 'module' is a {type(given).__name__}; it is a module's bytes")

@@ -72,18 +72,18 @@ class Box:
         #: What the module reads and writes, which costs gas, and what the box does, which does not: it would do more
         #: where no instance is at hand.
         self._heap = process.heap
-        self._own = Heap(process.heap.memory, process.path)
+        self._own = Heap(process.heap.machine_memory, process.path)
         self._limit = memory_bytes_max
         digest = engine.digest_of(code)
         state = _read_state(self._own.get(STATE_KEY), digest)
         #: Whether it never ran.
         self.fresh = state is None
         pay = _pay_nothing
-        if state is None and process.meter is not None:
+        if state is None and process.machine_meter is not None:
             # Each process pays for its module once, compiled already or not.
-            pay = process.meter.charge
+            pay = process.machine_meter.charge
             pay(len(code) * MODULE_BYTE_GAS)
-        self.module = engine.compiled(code, digest, pay, metered=process.meter is not None)
+        self.module = engine.compiled(code, digest, pay, metered=process.machine_meter is not None)
         if self.module.checked.functions.get("run") != "→":
             raise ModuleRefused("the module does not export a function 'run' that takes nothing and returns nothing")
         #: Whether calls may wait: the module was made with asyncify.
@@ -95,7 +95,7 @@ class Box:
         #: The state as it stands in the heap, encoded.
         self._form = b"" if state is None else encode(state)
         self.instance, self._image = self._take(state)
-        self._gauge = Gauge(self.instance, process.meter)
+        self._gauge = Gauge(self.instance, process.machine_meter)
         self._answering = False
         #: Calls that it made and that are not performed yet; with asyncify at most one, for which it is unwound.
         self.pending: list[tuple[Any, ...]] = []
@@ -152,7 +152,7 @@ class Box:
         if form != self._form:
             slots[encode_key(STATE_KEY)] = Formed(form, state)
             self._form = form
-        self._own.memory.write(slots)
+        self._own.machine_memory.write(slots)
 
     def keep(self) -> None:
         """Be done with the activation, the state of which was stored: keep the instance at hand."""

@@ -91,7 +91,7 @@ class BlockList:
     def __init__(self, screen: Screen, *, parents: bool = False) -> None:
         self._screen = screen
         self._parents = parents
-        self._begun = False
+        self._machine_begun = False
 
     def add(self, block: Block, mark: str = "", **more: Json) -> None:
         """Print a block.
@@ -104,11 +104,11 @@ class BlockList:
         if self._screen.as_json:
             self._screen.json({**block_json(block), **more})
             return
-        if not self._begun and self._screen.terminal:
+        if not self._machine_begun and self._screen.terminal:
             parent = f"{'parent':<{_DIGITS}}  " if self._parents else ""
             heads = f"{'block':>{_NUMBER_WIDTH}}  {'hash':<{_DIGITS}}  {parent}{'state root':<{_DIGITS}}  {'gas':>{_GAS_WIDTH}}  data"
             self._screen.line(Text(heads, style="dim"))
-        self._begun = True
+        self._machine_begun = True
         self._screen.line(self._row(block, mark))
 
     def _row(self, block: Block, mark: str) -> Text:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actors.errors import ProgramError
 from runtime.metering import rules
-from runtime.metering.rules import CLOSED
+from runtime.metering.rules import is_closed
 from runtime.metering.sorting import sort_all, sort_in_place
 from runtime.metering.step import charge, copied, counted, exhaust, shared
 
@@ -424,7 +424,7 @@ def made_class(made: Any) -> None:
 
 def named_attribute(name: object) -> None:
     """Check the name of an attribute that is looked up by name."""
-    if isinstance(name, str) and str(name) in CLOSED:
+    if isinstance(name, str) and is_closed(str(name)):
         refuse(None, str(name))
 
 

@@ -23,7 +23,6 @@ from runtime.metering.rules import (
     BLOATING,
     BOUND,
     CAUGHT,
-    CLOSED,
     CLOSED_NAMES,
     FORMAT,
     GROWN,
@@ -43,6 +42,7 @@ from runtime.metering.rules import (
     constant,
     guard_of_call,
     guard_of_operator,
+    is_closed,
     is_direct,
     is_narrow,
     sure_of,
@@ -183,7 +183,7 @@ class _Instrument(ast.NodeTransformer):
         named = [
             one.kwd_attrs for case in node.cases for one in ast.walk(case.pattern) if isinstance(one, ast.MatchClass)
         ]
-        closed = sorted(CLOSED & {name for names in named for name in names})
+        closed = sorted({name for names in named for name in names if is_closed(name)})
         self.generic_visit(node)
         return [*[self._refusal(node, name) for name in closed], node]
 
@@ -251,7 +251,7 @@ class _Instrument(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         called = node in self._called
         node.value = self.visit(node.value)
-        if node.attr in CLOSED or (node.attr in UNSET and not isinstance(node.ctx, ast.Load)):
+        if is_closed(node.attr) or (node.attr in UNSET and not isinstance(node.ctx, ast.Load)):
             node.value = call_of(node, REFUSE, node.value, constant(node, node.attr))
         if node.attr in BLOATING and isinstance(node.ctx, ast.Load) and not called:
             return call_of(node, BOUND, node)

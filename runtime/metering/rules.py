@@ -146,6 +146,15 @@ CLOSED: Final = frozenset(
         "__kwdefaults__",
     ]
 )
+#: What the names of attributes begin with that are the machine's.
+_MACHINES: Final = ("machine_", "_machine_")
+
+
+def is_closed(attribute: str) -> bool:
+    """Tell whether a program would get out of its world, or into the machine, through an attribute of this name."""
+    return attribute in CLOSED or attribute.startswith(_MACHINES)
+
+
 #: Attributes that no code may set.
 UNSET: Final = frozenset({"__del__", "__match_args__"})
 #: Names that no code may use.

@@ -35,6 +35,7 @@ from types import (
     ModuleType,
 )
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from actors.errors import ProgramError
 from actors.process import Process
@@ -341,6 +342,7 @@ class World:
         inside["__qualname__"] = cls.__qualname__
         inside["_original"] = cls
         made = new_class(cls, bases, inside)
+        variants.add(made)
         self._known[id(cls)] = (cls, made)
         for name, thing in own.items():
             if isinstance(thing, type):
@@ -352,6 +354,8 @@ class World:
 
 
 _HEAP_TYPE: Final = 1 << 9
+#: All programs that were made here; what a class says of itself does not count.
+variants: Final[WeakSet[type]] = WeakSet()
 
 
 def _import(name: str, around: dict[str, Any] | None = None, _: object = None, wanted: Any = (), level: int = 0) -> Any:

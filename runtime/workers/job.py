@@ -133,7 +133,7 @@ def calls(
         values: list[tuple[bytes, Top | None]] = []
         for key, slot in put.values:
             if type(slot) is View:
-                values.append((key, parcel.add(slot.tree)))
+                values.append((key, parcel.add(slot.machine_tree)))
             else:
                 values.append((key, None))
                 data.append(form_of(slot) or b"")

@@ -379,7 +379,7 @@ def test_what_other_sorted_maps_have_names_for_follows_from_the_two_bounds(
         {(*elements(prefix), *elements(key)): n for n, key in enumerate(held)} | {"before": 0, b"": 0, 7: 0}
     )
     if stored:
-        heap = Heap(Memory(Source().reopened(heap.memory.fold())))
+        heap = Heap(Memory(Source().reopened(heap.machine_memory.fold())))
     model = {key: heap[key] for key in map(elements, heap.keys())}
     inside_it = ordered({key: encode(value) for key, value in model.items()}, Region(prefix))
     listed = [order(elements(key)) for key, _ in inside_it]
@@ -461,7 +461,7 @@ class Source:
 
 def test_iteration_length_and_membership_read_no_more_than_they_need() -> None:
     source = Source()
-    tree = source.reopened(new_heap({("n", n): "x" * 300 for n in range(3000)}).memory.fold())
+    tree = source.reopened(new_heap({("n", n): "x" * 300 for n in range(3000)}).machine_memory.fold())
     heap = Heap(Memory(tree))
     assert (len(heap), bool(heap), source.reads) == (3000, True, 0)
     items = heap.items("n")
@@ -567,7 +567,7 @@ def test_a_mounted_region_takes_the_place_of_all_under_its_key_and_of_nothing_el
 def test_a_mount_costs_a_reference() -> None:
     big = new_heap({n: n for n in range(5000)})
     source = Source()
-    view = View(source.reopened(big.memory.fold()), "far away")
+    view = View(source.reopened(big.machine_memory.fold()), "far away")
     heap = new_heap({("other", n): n for n in range(50)})
     heap["mine"] = view
     heap["mine", 17] = "changed"
@@ -606,12 +606,12 @@ def test_a_heap_of_very_many_entries_is_refused_or_can_be_stored_and_read() -> N
     try:
         for _ in range(70):
             whole = heap.region()
-            source.reopened(whole.tree)
+            source.reopened(whole.machine_tree)
             heap.clear()
             heap["l"], heap["r"] = whole, whole
     except LimitExceeded:
         pass
-    tree = heap.memory.fold()
+    tree = heap.machine_memory.fold()
     assert next(source.reopened(tree).entries())[1] == next(tree.entries())[1]
 
 
@@ -627,7 +627,7 @@ def test_a_heap_of_very_long_paths_is_refused_or_can_be_stored_and_read(entries:
             heap, mounts = longer, mounts + 1
     assert mounts >= PROCESS_DEPTH_MAX
     heap[b"beside"] = 1
-    tree = heap.memory.fold()
+    tree = heap.machine_memory.fold()
     assert len(tree) == entries + 1
     last = next(source.reopened(tree).entries(reverse=True))
     assert last == next(tree.entries(reverse=True))
@@ -682,9 +682,9 @@ def test_what_is_read_is_the_same_before_and_after_it_went_through_the_tree(valu
     """Whether a value still is in the working set depends on the machine, so no program may see it."""
     heap = new_heap({"k": value})
     before = bits(heap["k"])
-    heap.memory.fold()
+    heap.machine_memory.fold()
     folded = bits(heap["k"])
-    heap.memory.cache = {}
+    heap.machine_memory.cache = {}
     decoded = bits(heap["k"])
     assert before == folded == decoded
 
@@ -703,8 +703,8 @@ def test_a_map_or_set_is_read_in_one_order_before_and_after_it_went_through_the_
         return [list(heap["map"]), list(heap["set"]), list(heap["deep"][0][0]), list(heap["box"].content)]
 
     before = orders()
-    heap.memory.fold()
-    heap.memory.cache = {}
+    heap.machine_memory.fold()
+    heap.machine_memory.cache = {}
     assert before == orders()
 
 
@@ -736,7 +736,7 @@ def test_a_value_of_sixteen_mebibytes_is_stored_and_read() -> None:
     body = bytes(range(256)) * (16 * 4096)
     heap = new_heap({"large": body, "also": "x" * (16 << 20)})
     source = Source()
-    tree = source.reopened(heap.memory.fold())
+    tree = source.reopened(heap.machine_memory.fold())
     reopened = Heap(Memory(tree))
     assert reopened["large"] == body and len(reopened["also"]) == 16 << 20
     assert reopened.digest() == heap.digest()
@@ -747,8 +747,8 @@ def test_a_value_of_sixteen_mebibytes_is_stored_and_read() -> None:
 
 def test_a_value_beyond_the_inline_limit_is_as_good_as_one_below() -> None:
     heap = new_heap({n: b"x" * n for n in range(INLINE_BYTES_MAX - 6, INLINE_BYTES_MAX + 4)})
-    heap.memory.fold()
-    heap.memory.cache = {}
+    heap.machine_memory.fold()
+    heap.machine_memory.cache = {}
     assert [len(value) for value in heap.values()] == list(range(INLINE_BYTES_MAX - 6, INLINE_BYTES_MAX + 4))
 
 
@@ -859,7 +859,7 @@ def test_none_is_a_value_and_not_an_absence() -> None:
 
 def test_a_revert_goes_back_to_the_snapshot_and_no_further() -> None:
     heap = new_heap({"a": 1})
-    memory = heap.memory
+    memory = heap.machine_memory
     memory.take_snapshot()
     for folds in (False, True):
         heap["a"], heap["b"] = 2, 3
@@ -882,7 +882,7 @@ def test_a_revert_goes_back_to_the_snapshot_and_no_further() -> None:
 def test_what_is_read_after_snapshots_and_reverts_is_never_out_of_date(many: int, folds: str) -> None:
     """Every key is read, and so remembered, at every step."""
     heap = new_heap({n: n for n in range(many)})
-    memory = heap.memory
+    memory = heap.machine_memory
 
     def read() -> list[Any]:
         return [heap.get(key) for key in ("a", "b", "c", 3)]
@@ -915,7 +915,7 @@ def test_what_is_read_after_snapshots_and_reverts_is_never_out_of_date(many: int
 
 def test_changes_that_undo_each_other_are_none() -> None:
     heap = new_heap({"a": 1, "b": 2})
-    memory = heap.memory
+    memory = heap.machine_memory
     memory.take_snapshot()
     heap["a"] = 2
     heap["a"] = 1

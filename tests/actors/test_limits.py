@@ -103,7 +103,7 @@ def test_a_key_as_large_as_may_be_is_a_key_and_one_more_is_refused(name: str) ->
     heap = new_heap({key: "at the limit", "beside": 1})
     for _ in range(2):
         assert heap[key] == "at the limit" and key in heap and list(heap).count(key) == 1
-        heap = Heap(Memory(heap.memory.fold()))
+        heap = Heap(Memory(heap.machine_memory.fold()))
     over, digest = make(most + 1), heap.digest()
     for ask in (heap.get, heap.pop, heap.clear, heap.region, heap.count, heap.first, lambda key: key in heap):
         with pytest.raises(LimitExceeded, match=f"over the limit of {most}; {mend}"):
@@ -125,8 +125,8 @@ def test_a_value_as_large_as_may_be_is_a_value_and_one_more_is_refused(name: str
     heap["k", 1] = make(most)
     form = encode(heap["k", 1])
     assert len(form) == most or "depth" in name or "int" in name
-    heap.memory.fold()
-    heap.memory.cache = {}
+    heap.machine_memory.fold()
+    heap.machine_memory.cache = {}
     assert encode(heap["k", 1]) == form
     digest, over = heap.digest(), make(most + 1)
     for write in (heap.__setitem__, heap.setdefault, lambda key, value: heap.update({"also": 1, key: value})):
@@ -182,7 +182,7 @@ class TestAFullHeap:
 
     def made(self, layers: str) -> Heap:
         heap = full_heap()
-        memory = heap.memory
+        memory = heap.machine_memory
         if layers == "kept":
             memory.take_snapshot()
         elif layers == "tree":
@@ -215,14 +215,14 @@ class TestAFullHeap:
         assert f" entries, over the limit of {FULL}; delete what is not needed, or keep a part of it in" in said
         whole = {("n", n): n for n in range(FULL)}
         assert dict(heap.items()) == (whole if layers != "tree and writes" else whole | {("n", 0): "again"})
-        heap.memory.fold().check()
+        heap.machine_memory.fold().check()
 
     @pytest.mark.parametrize("how", STAYING)
     def test_can_be_changed(self, layers: str, how: str) -> None:
         heap = self.made(layers)
         STAYING[how](heap)
         assert FULL - 1 <= len(heap) <= FULL
-        heap.memory.fold().check()
+        heap.machine_memory.fold().check()
         heap.clear("n", 0, 2)
         heap["room"] = 1
         assert heap["room"] == 1
@@ -287,7 +287,7 @@ def test_a_write_is_refused_where_a_plain_dict_would_be_too_large_and_nowhere_el
                     snapshot = dict(model)
                 elif what == "revert":
                     wanted = dict(snapshot)
-                act = getattr(heap.memory, what)
+                act = getattr(heap.machine_memory, what)
             if len(wanted) > most:
                 with pytest.raises(LimitExceeded, match=f"would have {len(wanted)} entries, over the limit of {most};"):
                     act()
@@ -608,8 +608,8 @@ async def test_thousands_of_keys_that_share_a_thousand_bytes_do_not_keep_them_ea
     changed = dict.fromkeys(some[:500], "changed")
     async with Runtime(Keep, tmp_path / "a.db") as rt:
         await rt.advance({"set": changed, "delete": some[500:]})
-        old = rt.state(0).heap.tree
-        assert [(plain(decode_key(key))) for key, _, _ in old.difference(rt.state().heap.tree)] == sorted(some)
+        old = rt.state(0).heap.machine_tree
+        assert [(plain(decode_key(key))) for key, _, _ in old.difference(rt.state().heap.machine_tree)] == sorted(some)
     model = {key: value for key, value in (model | changed).items() if key not in set(some[500:])}
     async with Runtime(Keep, tmp_path / "a.db") as rt:
         heap = rt.state().heap

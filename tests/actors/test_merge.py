@@ -46,18 +46,18 @@ def child_changes(base: dict[Any, Any], theirs: dict[Any, Any], how: str) -> Cha
     """The changes of a child from `base` to `theirs`: known by its working set, or as the difference of two trees."""
     heap = heap_of(base)
     if how != "known":
-        heap.memory.fold()
-    heap.memory.take_snapshot()
+        heap.machine_memory.fold()
+    heap.machine_memory.take_snapshot()
     for key in base.keys() - theirs.keys():
         del heap[key]
     heap.update({key: value for key, value in theirs.items() if key not in base or not alike(base[key], value)})
     if how == "trees":
-        heap.memory.fold()
+        heap.machine_memory.fold()
     elif how == "rewritten":
         heap.clear()
         heap.update(theirs)
-    changes = changes_of(heap.memory)
-    return Changes(None, *changes.trees()) if how == "carried" else changes
+    changes = changes_of(heap.machine_memory)
+    return Changes(None, *changes.machine_trees()) if how == "carried" else changes
 
 
 HOWS = ["known", "trees", "rewritten", "carried"]
@@ -115,15 +115,15 @@ def test_a_merge_takes_what_only_the_child_changed_or_lists_every_conflict_and_d
     base, ours, theirs = three
     heap = heap_of(ours)
     if folded:
-        heap.memory.fold()
+        heap.machine_memory.fold()
     changes = child_changes(base, theirs, how)
     merged, conflicts = model(base, ours, theirs)
     if not conflicts:
-        merge(heap.memory, changes, None, "/p")
+        merge(heap.machine_memory, changes, None, "/p")
         assert known(dict(heap.items())) == known(merged)
         return
     with pytest.raises(MergeConflict) as caught:
-        merge(heap.memory, changes, None, "/p")
+        merge(heap.machine_memory, changes, None, "/p")
     assert caught.value.place == "/p"
     assert [key for key, *_ in caught.value.conflicts] == [key for key, *_ in conflicts]
     for told, expected in zip(caught.value.conflicts, conflicts, strict=True):
@@ -150,9 +150,9 @@ def test_a_fork_that_folded_its_heap_is_merged_key_by_key_or_in_whole_parts_alik
     mine: dict[Any, Any], theirs: dict[Any, Any], hashed: bool, region: Any
 ) -> None:
     heap = heap_of(MANY)
-    heap.memory.fold()
-    child = Heap(heap.memory.copy())
-    child.memory.take_snapshot()
+    heap.machine_memory.fold()
+    child = Heap(heap.machine_memory.copy())
+    child.machine_memory.take_snapshot()
     sides = []
     for side, changes in ((heap, mine), (child, theirs)):
         for key, value in changes.items():
@@ -163,38 +163,38 @@ def test_a_fork_that_folded_its_heap_is_merged_key_by_key_or_in_whole_parts_alik
         if hashed:
             side.digest()
         sides.append(dict(side.items()))
-    child.memory.fold()
+    child.machine_memory.fold()
     here, there = sides
-    changed = changes_of(child.memory).within(region)
+    changed = changes_of(child.machine_memory).within(region)
     inside = {change.key for change in changed}
     taken = {key: value for key, value in MANY.items() if key not in inside}
     taken |= {key: there[key] for key in inside if key in there}
     merged, conflicts = model(MANY, here, taken)
     if conflicts:
         with pytest.raises(MergeConflict) as caught:
-            merge(heap.memory, changed, None, "/p")
+            merge(heap.machine_memory, changed, None, "/p")
         assert [key for key, *_ in caught.value.conflicts] == [key for key, *_ in conflicts]
         assert known(dict(heap.items())) == known(here)
-        merge(heap.memory, changed, lambda key, was, here, there: here, "/p")
+        merge(heap.machine_memory, changed, lambda key, was, here, there: here, "/p")
     else:
-        merge(heap.memory, changed, None, "/p")
+        merge(heap.machine_memory, changed, None, "/p")
     assert known(dict(heap.items())) == known(merged)
     assert heap.digest() == heap_of(merged).digest()
-    heap.memory.tree.check()
+    heap.machine_memory.tree.check()
 
 
 def test_what_only_the_child_touched_is_taken_over_as_it_is() -> None:
     heap = heap_of({(part, n): n for part in "ab" for n in range(100)})
-    heap.memory.fold()
-    child = Heap(heap.memory.copy())
-    child.memory.take_snapshot()
+    heap.machine_memory.fold()
+    child = Heap(heap.machine_memory.copy())
+    child.machine_memory.take_snapshot()
     child["b", 7] = "theirs"
-    child.memory.fold()
+    child.machine_memory.fold()
     heap["a", 3] = "ours"
-    theirs = child.region("b").tree
-    merge(heap.memory, changes_of(child.memory), None, "/")
+    theirs = child.region("b").machine_tree
+    merge(heap.machine_memory, changes_of(child.machine_memory), None, "/")
     assert heap["a", 3] == "ours" and heap["b", 7] == "theirs"
-    assert heap.region("b").tree.node is theirs.node
+    assert heap.region("b").machine_tree.node is theirs.node
 
 
 def test_a_merge_of_trees_that_would_make_the_heap_too_large_leaves_it_as_it_was(
@@ -202,18 +202,18 @@ def test_a_merge_of_trees_that_would_make_the_heap_too_large_leaves_it_as_it_was
 ) -> None:
     monkeypatch.setattr(actors.memory, "HEAP_ENTRIES_MAX", 50)
     heap = heap_of({("n", n): n for n in range(40)})
-    heap.memory.fold()
-    child = Heap(heap.memory.copy())
-    child.memory.take_snapshot()
+    heap.machine_memory.fold()
+    child = Heap(heap.machine_memory.copy())
+    child.machine_memory.take_snapshot()
     child.update({("c", n): n for n in range(6)})
-    child.memory.fold()
+    child.machine_memory.fold()
     heap.update({("h", n): n for n in range(5)})
     digest = heap.digest()
     with pytest.raises(LimitExceeded, match="merge into /p: the heap would have 51 entries"):
-        merge(heap.memory, changes_of(child.memory), None, "/p")
+        merge(heap.machine_memory, changes_of(child.machine_memory), None, "/p")
     assert heap.digest() == digest and len(heap) == 45
     del heap["h", 0]
-    merge(heap.memory, changes_of(child.memory), None, "/p")
+    merge(heap.machine_memory, changes_of(child.machine_memory), None, "/p")
     assert len(heap) == 50
 
 
@@ -232,7 +232,7 @@ def test_a_function_settles_every_conflict_and_is_asked_about_no_other_key(
         asked.append((key, was, here, there))
         return answers[key]
 
-    merge(heap.memory, child_changes(base, theirs, how), resolve, "/")
+    merge(heap.machine_memory, child_changes(base, theirs, how), resolve, "/")
     assert [key for key, *_ in asked] == [key for key, *_ in conflicts]
     assert all(
         alike(a, b)
@@ -261,8 +261,8 @@ def test_changes_are_the_same_however_they_are_known(
         for change, (key, old, new) in zip(changes, expected, strict=True):
             assert change.key == key and alike(change.old, old) and alike(change.new, new)
             assert key in changes and alike(changes[key], new)
-        before, after = changes.trees()
-        assert changes.trees() == (before, after)
+        before, after = changes.machine_trees()
+        assert changes.machine_trees() == (before, after)
         assert Changes(None, before, after) == changes
         if expected:
             assert changes != Changes([])
@@ -295,7 +295,7 @@ def test_changes_within_a_region_are_those_with_keys_in_it(
 def test_equal_changes_on_both_sides_are_a_conflict() -> None:
     heap = heap_of({"a": 2})
     with pytest.raises(MergeConflict) as caught:
-        merge(heap.memory, child_changes({"a": 1}, {"a": 2}, "known"), None, "/here")
+        merge(heap.machine_memory, child_changes({"a": 1}, {"a": 2}, "known"), None, "/here")
     assert caught.value.conflicts == (("a", 1, 2, 2),)
 
 
@@ -303,7 +303,7 @@ def test_a_conflict_names_the_place_the_keys_and_the_three_values() -> None:
     base, theirs = {"a": 1, "c": 0, ("k", 1): "s"}, {"b": 2, "a": 3, ("k", 1): "t"}
     heap = heap_of({"b": 5, "c": 7})
     with pytest.raises(MergeConflict) as caught:
-        merge(heap.memory, child_changes(base, theirs, "known"), None, "/shards")
+        merge(heap.machine_memory, child_changes(base, theirs, "known"), None, "/shards")
     assert caught.value.conflicts == (
         ("a", 1, ABSENT, 3),
         ("b", ABSENT, 5, 2),
@@ -324,7 +324,7 @@ def test_a_conflict_of_many_keys_has_them_all_and_prints_twenty() -> None:
     numbers = dict.fromkeys(range(50), 0)
     heap = heap_of(dict.fromkeys(range(50), 1))
     with pytest.raises(MergeConflict) as caught:
-        merge(heap.memory, child_changes(numbers, dict.fromkeys(range(50), 2), "known"), None, "/")
+        merge(heap.machine_memory, child_changes(numbers, dict.fromkeys(range(50), 2), "known"), None, "/")
     assert [key for key, *_ in caught.value.conflicts] == list(range(50))
     lines = str(caught.value).splitlines()
     assert len(lines) == 23 and lines[21] == "  … and 30 more"
@@ -341,7 +341,7 @@ def test_a_mapping_settles_the_keys_and_regions_that_it_names_first_match_first(
         "x": add,
         Region("m"): max,
     }
-    merge(heap.memory, changes, resolve, "/")
+    merge(heap.machine_memory, changes, resolve, "/")
     assert dict(heap.items()) == {"x": 109, ("n", 1): "key", ("n", 5): "range", "n": (1, 10, 100), ("m", 1): 100}
 
 
@@ -350,7 +350,7 @@ def test_keys_that_a_mapping_does_not_name_stay_conflicts_and_nothing_is_merged(
     changes = child_changes({"a": 0, "b": 0, "c": 0}, {"a": 5, "b": 5, "c": 5}, "known")
     asked = []
     with pytest.raises(MergeConflict) as caught:
-        merge(heap.memory, changes, {"a": lambda *three: asked.append(three) or 7}, "/")
+        merge(heap.machine_memory, changes, {"a": lambda *three: asked.append(three) or 7}, "/")
     assert [key for key, *_ in caught.value.conflicts] == ["b", "c"]
     assert dict(heap.items()) == {"a": 1, "b": 1}
 
@@ -359,9 +359,9 @@ def test_a_key_names_one_key_and_a_region_all_below() -> None:
     base = {("a", 1): 0}
     changes = child_changes(base, {("a", 1): 2}, "known")
     with pytest.raises(MergeConflict):
-        merge(heap_of({("a", 1): 1}).memory, changes, {"a": add}, "/")
+        merge(heap_of({("a", 1): 1}).machine_memory, changes, {"a": add}, "/")
     heap = heap_of({("a", 1): 1})
-    merge(heap.memory, changes, {Region("a"): add}, "/")
+    merge(heap.machine_memory, changes, {Region("a"): add}, "/")
     assert heap["a", 1] == 3
 
 
@@ -371,14 +371,14 @@ def test_counters_are_added_with_an_absent_one_as_zero() -> None:
     assert add(5, ABSENT, 8) == 3
     assert add(5, 8, ABSENT) == 3
     heap = heap_of({"n": 7})
-    merge(heap.memory, child_changes({}, {"n": 4}, "known"), {"n": add}, "/")
+    merge(heap.machine_memory, child_changes({}, {"n": 4}, "known"), {"n": add}, "/")
     assert heap["n"] == 11
 
 
 def test_a_resolver_that_answers_absent_deletes_the_key() -> None:
     heap = heap_of({"a": 1, "b": 1})
     changes = child_changes({"a": 0, "b": 0}, {"a": 5, "b": 6}, "known")
-    merge(heap.memory, changes, lambda key, base, ours, theirs: ABSENT if key == "a" else theirs, "/")
+    merge(heap.machine_memory, changes, lambda key, base, ours, theirs: ABSENT if key == "a" else theirs, "/")
     assert dict(heap.items()) == {"b": 6}
 
 
@@ -392,14 +392,14 @@ def test_a_resolver_that_raises_or_answers_no_value_changes_nothing() -> None:
     for resolve, error in ((raises, RuntimeError), (lambda *four: object() if four[0] == "z" else 1, ValueRefused)):
         heap = heap_of({"a": 3, "m": 0, "z": 3})
         with pytest.raises(error):
-            merge(heap.memory, child_changes(base, theirs, "known"), resolve, "/")
+            merge(heap.machine_memory, child_changes(base, theirs, "known"), resolve, "/")
         assert dict(heap.items()) == {"a": 3, "m": 0, "z": 3}
 
 
 def test_what_a_resolver_answers_is_frozen() -> None:
     answer = [1]
     heap = heap_of({"a": 1})
-    merge(heap.memory, child_changes({"a": 0}, {"a": 2}, "known"), lambda *four: answer, "/")
+    merge(heap.machine_memory, child_changes({"a": 0}, {"a": 2}, "known"), lambda *four: answer, "/")
     answer.append(2)
     assert heap["a"] == freeze([1])
 
@@ -440,29 +440,29 @@ def test_changes_are_read_by_key() -> None:
 
 def test_changes_are_frozen() -> None:
     heap = heap_of({"a": 1})
-    heap.memory.take_snapshot()
+    heap.machine_memory.take_snapshot()
     heap["a"] = 2
     for fold in (False, True):
         if fold:
-            heap.memory.fold()
-        changes = changes_of(heap.memory)
+            heap.machine_memory.fold()
+        changes = changes_of(heap.machine_memory)
         heap["b"] = 3
         heap["a"] = 7
-        heap.memory.fold()
-        heap.memory.take_snapshot()
+        heap.machine_memory.fold()
+        heap.machine_memory.take_snapshot()
         assert [tuple(change) for change in changes] == [("a", 1, 2)]
         heap["a"] = 1
         del heap["b"]
-        heap.memory.take_snapshot()
+        heap.machine_memory.take_snapshot()
         heap["a"] = 2
 
 
 def test_a_mounted_region_is_a_change_of_each_of_its_keys() -> None:
     source = heap_of({n: n for n in range(30)})
     heap = heap_of({("m", 5): 5, ("m", 99): 99})
-    heap.memory.take_snapshot()
+    heap.machine_memory.take_snapshot()
     heap["m"] = source.region()
-    changes = changes_of(heap.memory)
+    changes = changes_of(heap.machine_memory)
     assert len(changes) == 30
     assert changes["m", 99] is ABSENT and changes["m", 7] == 7 and ("m", 5) not in changes
 
@@ -499,59 +499,59 @@ def test_a_fork_by_reference_is_merged_as_one_by_value(
     for by_reference in (True, False):
         caller = heap_of(base)
         if folds[0]:
-            caller.memory.fold()
+            caller.machine_memory.fold()
         write_all(caller, late)
         child = Heap(Memory())
         if by_reference:
-            child.memory.lay(*caller.region().layers())
+            child.machine_memory.lay(*caller.region().machine_layers())
         else:
             child.update(dict(caller.items()))
-            child.memory.fold()
+            child.machine_memory.fold()
         child.update(on_top)
-        child.memory.take_snapshot()
+        child.machine_memory.take_snapshot()
         write_all(child, theirs)
         write_all(caller, ours)
         if by_reference and folds[1]:
-            caller.memory.fold()
+            caller.machine_memory.fold()
         if by_reference and folds[2]:
-            child.memory.fold()
-        changes = changes_of(child.memory)
+            child.machine_memory.fold()
+        changes = changes_of(child.machine_memory)
         try:
             got = caller.merge(changes, resolve)
         except MergeConflict as conflict:
             results.append((conflict.conflicts, caller.digest(), None))
         else:
             results.append((list(changes), caller.digest(), sorted(got)))
-        caller.memory.fold().check()
+        caller.machine_memory.fold().check()
     assert results[0] == results[1]
 
 
 def test_a_child_that_began_on_the_callers_own_tree_is_merged_without_a_read() -> None:
     caller = heap_of({n: n for n in range(100)})
-    caller.memory.fold()
+    caller.machine_memory.fold()
     child = Heap(Memory())
-    child.memory.lay(*caller.region().layers())
-    child.memory.take_snapshot()
+    child.machine_memory.lay(*caller.region().machine_layers())
+    child.machine_memory.take_snapshot()
     child.update({3: "new", 200: "added"})
     caller[5] = "mine"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(actors.memory.Tree, "get", lambda *_: pytest.fail("it was read"))
-        caller.merge(changes_of(child.memory))
+        caller.merge(changes_of(child.machine_memory))
     assert (caller[3], caller[5], caller[200]) == ("new", "mine", "added")
 
 
 def test_a_view_of_a_whole_heap_is_what_it_was_when_it_was_taken() -> None:
     heap = heap_of({n: n for n in range(100)})
-    heap.memory.fold()
+    heap.machine_memory.fold()
     heap[1], heap[200] = "written", "added"
     view = heap.region()
     heap[1] = "later"
     laid = Heap(Memory())
     laid["gone"] = True
-    laid.memory.take_snapshot()
-    laid.memory.lay(*view.layers())
+    laid.machine_memory.take_snapshot()
+    laid.machine_memory.lay(*view.machine_layers())
     laid[2] = "the child's"
     assert (view[1], view[200], len(view), "gone" in laid, laid[1]) == ("written", "added", 101, False, "written")
     assert view == heap_of({**{n: n for n in range(100)}, 1: "written", 200: "added"}).region()
-    laid.memory.revert()
+    laid.machine_memory.revert()
     assert list(laid.items()) == [("gone", True)]

@@ -50,7 +50,7 @@ class Top(Root):
 @pytest.fixture
 def process() -> Process:
     made = Child()
-    made.bind(Memory(), ("shards", 3))
+    made.machine_bind(Memory(), ("shards", 3))
     made.heap.update({"a": 1, ("r", 1): 1, ("r", 2): 2})
     return made
 
@@ -58,7 +58,7 @@ def process() -> Process:
 @pytest.fixture
 def root() -> Root:
     made = Top()
-    made.bind(Memory(), ())
+    made.machine_bind(Memory(), ())
     return made
 
 
@@ -304,7 +304,7 @@ def test_a_snapshot_is_the_roots_alone(process: Process, root: Root) -> None:
     told = "snapshot: /shards/3 is not the root, and only the root closes a block; end with ret(), or return"
     assert str(refused(process.snapshot({"x": 1}))).startswith(told)
     below = Top()
-    below.bind(Memory(), ("shards", 3))
+    below.machine_bind(Memory(), ("shards", 3))
     assert type(refused(below.snapshot())) is CallRefused
     call = yielded(root.snapshot({"total": 5}, region=("in", 1)))
     assert type(call) is Snapshot
@@ -325,9 +325,9 @@ def test_a_snapshot_of_no_value_or_key_is_refused(root: Root) -> None:
 def child_of(base: dict[Any, Any], theirs: dict[Any, Any]) -> Changes:
     heap = Heap(Memory())
     heap.update(base)
-    heap.memory.take_snapshot()
+    heap.machine_memory.take_snapshot()
     heap.update(theirs)
-    return changes_of(heap.memory)
+    return changes_of(heap.machine_memory)
 
 
 def test_a_merge_is_a_get_of_the_changes(process: Process) -> None:

@@ -81,7 +81,7 @@ class Made:
         self.memory.take_snapshot()
         meter = None if gas is None else Meter(gas)
         process = self.program()
-        process.bind(self.memory, ("made",), meter)
+        process.machine_bind(self.memory, ("made",), meter)
         activation = process.run()
         try:
             activation.send(None)

@@ -117,7 +117,7 @@ class Editor(Process):
         for key, record in changes:
             self.heap["accounts", key] = record
         # What the fold costs is a part of the changes' cost; but as a rule nothing folds a child before the merge.
-        (self.heap.memory if folded else self.heap.memory.copy()).fold()
+        (self.heap.machine_memory if folded else self.heap.machine_memory.copy()).fold()
         aside["making"].append(time.perf_counter() - begin)
 
 
@@ -152,7 +152,7 @@ class Accounts(Root):
         begin = time.perf_counter()
         merged = await self.merge("editor")
         aside["merge"].append(time.perf_counter() - begin)
-        self.heap.memory.fold()
+        self.heap.machine_memory.fold()
         aside["merge and fold"].append(time.perf_counter() - begin)
         begin = time.perf_counter()
         assert len(merged) == len(changes)

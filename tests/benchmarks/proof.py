@@ -29,7 +29,7 @@ def state_of(entries: int) -> Tree:
     forms = ((encode_key(("accounts", key)), encode(freeze(record))) for key, record in accounts(entries))
     heap = Heap(Memory(EMPTY.update(forms)))
     heap["number"] = 1
-    return Tree.assemble({b"p": encode(("the control value", 1, None))}, {b"h": heap.memory.fold()})
+    return Tree.assemble({b"p": encode(("the control value", 1, None))}, {b"h": heap.machine_memory.fold()})
 
 
 def measure(state: Tree, what: str, questions: list[list[Key]], bars: tuple[str, str]) -> None:

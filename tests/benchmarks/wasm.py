@@ -207,7 +207,7 @@ def activations(metered: bool) -> Any:
 
     def measure() -> float:
         process = TenMs()
-        process.bind(memory, ("a",), Meter(10**12) if metered else None)
+        process.machine_bind(memory, ("a",), Meter(10**12) if metered else None)
         process.heap["n"] = N_TEN_MS
         memory.take_snapshot()
         begin = time.perf_counter()

@@ -660,15 +660,17 @@ class Name(str):
     def __hash__(self): return 0
 getattr(bomb, Name("__globals__"))
 # a meter filled again
-self.meter.fill(2**60)
+self.machine_meter.fill(2**60)
 # a meter that owes less than nothing
-self.meter.owed = -10**18
+getattr(self, "machine_" + "meter").owed = -10**18
+# a meter behind the heap
+self.heap._machine_meter.fill(2**60)
 # the memory behind the heap
-self.heap.memory.writes.clear()
+self.heap.machine_memory.writes.clear()
 # the machine behind a region
-self.heap.region().tree.node
+self.heap.region().machine_tree.node
 # another heap bound
-self.bind(self.heap.memory, ("elsewhere",))
+self.machine_bind(None, ("elsewhere",))
 # decimal context
 import decimal
 decimal.getcontext().prec = 10**9

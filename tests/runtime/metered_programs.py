@@ -165,6 +165,6 @@ def program_of(function: Callable[[], Awaitable[Any]]) -> type[Process]:
 def prepared(program: type[Process], n: Any) -> Any:
     """Return the coroutine of a program whose heap has `n`, and the heap."""
     instance = program()
-    instance.bind(Memory(), ())
+    instance.machine_bind(Memory(), ())
     instance.heap["n"] = n
     return instance.run(), instance.heap

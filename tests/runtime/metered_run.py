@@ -28,7 +28,7 @@ def run(program: type[Process], gas: int = 10**7, heap: dict[Any, Any] | None = 
     memory = Memory()
     Heap(memory).update(heap or {})
     instance = variant()
-    instance.bind(memory, ())
+    instance.machine_bind(memory, ())
     coroutine = instance.run()
     meter = Meter(gas)
     how, error = "called", None
@@ -61,7 +61,7 @@ def plain(program: type[Process], heap: dict[Any, Any] | None = None) -> Heap:
     memory = Memory()
     Heap(memory).update(heap or {})
     instance = program()
-    instance.bind(memory, ())
+    instance.machine_bind(memory, ())
     try:
         instance.run().send(None)
     except StopIteration:

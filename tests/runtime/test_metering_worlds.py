@@ -386,7 +386,7 @@ def test_a_coroutine_is_closed_on_an_empty_meter() -> None:
                     pass
 
     instance: Any = metered(Asks)()
-    instance.bind(Memory(), ())
+    instance.machine_bind(Memory(), ())
     coroutine = instance.run()
     enter(Meter(1000))
     coroutine.send(None)
@@ -406,7 +406,7 @@ def test_to_replay_costs_nothing_and_a_coroutine_goes_on_with_another_meter() ->
                 pass
 
     instance: Any = metered(Asks)()
-    instance.bind(Memory(), ())
+    instance.machine_bind(Memory(), ())
     coroutine = instance.run()
     with replaying():
         coroutine.send(None)

@@ -106,7 +106,7 @@ async def test_proofs_and_views_show_pages() -> None:
 def test_a_module_lets_go_of_the_interpreter_while_it_runs() -> None:
     """Two of them on threads run side by side; here, Python runs beside one."""
     process, memory = Burner(), Memory()
-    process.bind(memory, ("a",))
+    process.machine_bind(memory, ("a",))
     process.heap["by"] = 127
     ended = Event()
 
