@@ -1,0 +1,334 @@
+"""The mailroom: rounds of mail, and where each message goes. What `actors.office` works with while it runs.
+
+A round, in the order of the addresses: everybody who has mail is given it, and started; hosted actors run meanwhile; letters
+are opened. Who was given less than all of its mail is given more, until nothing is left. Then what was sent is sorted, and
+waits for the next round. Nothing that is sent in a round is delivered in it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.desks import Desk, activate
+from actors.errors import ChildFailed, ProgramError
+from actors.files import Files
+from actors.keys import path_text
+from actors.limits import MESSAGES_MAX
+from actors.mail import ANSWER, ASK, DONE, HEAD, IN, MORE, OUT, REFUSAL, SPAWN, STOPS, TELL, WAITS, Actor
+
+if TYPE_CHECKING:
+    from actors.mail import Address
+    from actors.office import PostOffice
+
+_by_address: Final = attrgetter("address")
+
+NOBODY: Final = "nobody there"
+STOPPED: Final = "stopped"
+TAKEN: Final = "the name is taken"
+AN_OFFICE: Final = "an office does not answer"
+NOT_TAKEN: Final = "it did not deliver its mail"
+
+
+class Mailroom:
+    """What an office knows while it runs.
+
+    Args:
+        office: the office.
+    """
+
+    def __init__(self, office: PostOffice) -> None:
+        self.office = office
+        self.path = office.path
+        self.programs = programs_of(office.hosts, office.actors, type(office).__qualname__)
+        #: Those in the next round.
+        self.ready: list[Desk] = []
+        self.desks: dict[Address, Desk] = {}
+        #: For the office itself: (message, sender); and the answer to what it asked.
+        self.own: list[tuple[Any, Address]] = []
+        self.answer: tuple[bool, Any] | None = None
+        #: For elsewhere: (to, message, kind, sender).
+        self.up: list[tuple[Address, Any, int, Address]] = []
+        #: (to, message, sender, why), not filed yet.
+        self.dead: list[tuple[Address, Any, Address, str]] = []
+        #: Who failed on what, where its program says to escalate.
+        self.escalated: tuple[Address, str] | None = None
+        #: How many messages were delivered.
+        self.messages = 0
+        self._stopped: list[Desk] = []
+        self.files = Files(self)
+        self.files.open()
+
+    def take_in(self) -> None:
+        """Take in the mail that the office above brought."""
+        if self.files.below:
+            mail = self.office.heap[IN]
+            for message, sender, kind, to in zip(*[iter(mail)] * 4, strict=True):
+                self.route(to, message, kind, sender)
+
+    # --- rounds ---
+
+    async def round(self) -> None:
+        """Deliver all mail that is ready, and sort what was sent."""
+        ready, self.ready = self.ready, []
+        if len(ready) > 1:
+            ready.sort(key=_by_address)
+        for desk in ready:
+            desk.queued = False
+            desk.filed = False
+            if desk.answer is None:
+                desk.now, desk.mail = desk.mail, []
+                self.messages += len(desk.now)
+        wave = ready
+        while wave:
+            for desk in wave:
+                if not desk.hosted:
+                    await self._start(desk)
+            for desk in wave:
+                if desk.hosted:
+                    if desk.answer is None:
+                        _give(desk)
+                    error = await activate(desk, self.office.meter)
+                    if error is None:
+                        self._hosted(desk)
+                    else:
+                        self._failed(desk, error)
+            for desk in wave:
+                if not desk.hosted:
+                    await self._collect(desk)
+            wave = [desk for desk in wave if desk.now]
+        for desk in ready:
+            sent, desk.sent = desk.sent, []
+            if desk.office:
+                for to, message, kind, sender in sent:
+                    self.route(to, message, kind, sender)
+            else:
+                sender = desk.address
+                for to, message, kind in sent:
+                    self.route(to, message, kind, sender)
+            if desk.mail and not desk.queued and desk.asked is None and not desk.stops:
+                desk.queued = True
+                self.ready.append(desk)
+        if self._stopped:
+            await self._clear_away()
+
+    async def _start(self, desk: Desk) -> None:
+        answer, desk.answer = desk.answer, None
+        if answer is not None:
+            values: dict[Any, Any] = {IN: answer}
+        else:
+            _give(desk)
+            values = {IN: tuple(chain.from_iterable(desk.given))}
+        if desk.values is not None:
+            values = {**dict(desk.values), **values}
+            desk.values = None
+        if desk.office:
+            values[OUT] = None
+        program, desk.reset = desk.program if desk.reset else None, False
+        await self.office.put(desk.address[-1], values, program=program, start=True, gas=desk.program.gas)
+
+    async def _collect(self, desk: Desk) -> None:
+        """Open the letter of an actor that is a process, once it has stopped."""
+        name, get = desk.address[-1], self.office.get
+        try:
+            letter = await get(name, OUT)
+        except ChildFailed as failure:
+            self._failed(desk, failure.error)
+            return
+        if letter is None:
+            self._failed(desk, NOT_TAKEN)
+            return
+        status, handled, became, pages = letter[:HEAD]
+        entries = letter[HEAD:]
+        if pages == 1:
+            entries += await get(name, (*OUT, 1))
+        elif pages:
+            entries += tuple(chain.from_iterable(await get(name, *[(*OUT, page + 1) for page in range(pages)])))
+        desk.sent += zip(*[iter(entries)] * (4 if desk.office else 3), strict=True)
+        self._ended(desk, status, handled, became)
+
+    def _hosted(self, desk: Desk) -> None:
+        """Open the letter of an actor that the office hosts."""
+        instance = desk.instance
+        assert instance is not None
+        desk.sent += instance._sent
+        if not instance._cut:
+            return
+        status = WAITS if desk.coroutine is not None else STOPS if instance._stops else DONE
+        self._ended(desk, status, instance._handled, instance._became)
+
+    def _ended(self, desk: Desk, status: int, handled: int, became: str | None) -> None:
+        """Note how an activation ended."""
+        if desk.asked is None:
+            rest = desk.given[handled:]
+            if rest:
+                del desk.given[handled:]
+                desk.now[:0] = rest
+        if status == WAITS:
+            desk.asked = desk.given[-1]
+            desk.singly = 0
+            desk.mail[:0] = desk.now
+            desk.now = []
+            return
+        desk.asked = None
+        if became is not None:
+            desk.program, hosted = self.program(became)
+            if hosted is not desk.hosted:
+                where = "a process of its own" if desk.hosted else "hosted by its office"
+                raise ProgramError(f"{desk.place()} becomes {became}, which is {where} while it is not; list both alike")
+            desk.reset = not hosted
+        if status == STOPS:
+            self._stop(desk)
+        elif status == MORE and not desk.queued:
+            desk.queued = True
+            self.ready.append(desk)
+
+    # --- failure ---
+
+    def _failed(self, desk: Desk, error: str) -> None:
+        """Do about an actor that failed what its program says; it is back at where it was."""
+        desk.reset = not desk.hosted
+        if desk.asked is None and len(desk.given) > 1:
+            desk.now[:0] = desk.given
+            desk.singly = len(desk.given)
+            return
+        culprit = desk.asked or (desk.given[0] if desk.given else None)
+        desk.asked = None
+        if culprit is not None:
+            message, sender, kind, *to = culprit
+            self.bury(to[0] if to else desk.address, message, kind, sender, error)
+        policy = desk.program.on_failure
+        if policy == "stop":
+            self._stop(desk)
+        elif policy == "escalate" and self.escalated is None:
+            self.escalated = desk.address, error
+
+    def _stop(self, desk: Desk) -> None:
+        desk.stops = True
+        self._stopped.append(desk)
+
+    async def _clear_away(self) -> None:
+        """Do away with actors that have stopped, and with their mail."""
+        stopped, self._stopped = self._stopped, []
+        for desk in stopped:
+            rest = (*desk.now, *desk.mail)
+            desk.now, desk.mail = [], []
+            del self.desks[desk.address]
+            for message, sender, kind, *to in rest:
+                self.bury(to[0] if to else desk.address, message, kind, sender, STOPPED)
+            if desk.queued:
+                self.ready.remove(desk)
+            self.files.remove(desk)
+            if not desk.hosted and desk.values is None:
+                await self.office.drop(desk.address[-1])
+
+    def bury(self, to: Address, message: Any, kind: int, sender: Address, why: str) -> None:
+        """Make a message a dead letter; whoever asked it learns of it."""
+        self.dead.append((to, message, sender, why))
+        if kind == ASK:
+            self.route(sender, why, REFUSAL, to)
+
+    # --- where mail goes ---
+
+    def route(self, to: Address, message: Any, kind: int, sender: Address) -> Desk | None:
+        """Take one piece of mail to where it waits for the next round. Returns whose mail it is, if that is here."""
+        if kind == SPAWN:
+            self.make(to, *message, sender)
+            return None
+        desk = self.desks.get(to) or self.find(to)
+        if desk is None:
+            self._elsewhere(to, message, kind, sender)
+            return None
+        if desk.office:
+            desk.mail.append((message, sender, kind, to))
+        elif kind <= ASK:
+            desk.mail.append((message, sender, kind))
+            if desk.asked is not None:
+                return desk
+        else:
+            desk.answer = (kind == ANSWER, message)
+        if not desk.queued:
+            desk.queued = True
+            self.ready.append(desk)
+        return desk
+
+    def find(self, to: Address) -> Desk | None:
+        """Return the desk here that takes the mail for an address, if there is one."""
+        size = len(self.path) + 1
+        if len(to) < size or to[: size - 1] != self.path:
+            return None
+        here = to[:size]
+        desk = self.desks.get(here)
+        if desk is None:
+            desk = self.files.read(here)
+            if desk is None:
+                return None
+            self.desks[here] = desk
+        return desk if len(to) == size or desk.office else None
+
+    def _elsewhere(self, to: Address, message: Any, kind: int, sender: Address) -> None:
+        if to == self.path:
+            if kind == TELL:
+                self.own.append((message, sender))
+            elif kind == ASK:
+                self.bury(to, message, kind, sender, AN_OFFICE)
+            else:
+                self.answer = (kind == ANSWER, message)
+        elif to[: len(self.path)] != self.path and self.files.below:
+            self.up.append((to, message, kind, sender))
+        else:
+            self.bury(to, message, kind, sender, NOBODY)
+
+    def make(self, address: Address, program: str, values: tuple[tuple[str, Any], ...], sender: Address) -> Desk | None:
+        """Make a new actor."""
+        if self.find(address) is not None:
+            self.bury(address, program, TELL, sender, TAKEN)
+            return None
+        cls, hosted = self.program(program)
+        desk = Desk(address, cls, hosted, not issubclass(cls, Actor))
+        if hosted:
+            desk.begin(values)
+        else:
+            desk.values, desk.reset = values, True
+        self.desks[address] = desk
+        return desk
+
+    def program(self, name: str) -> tuple[type[Any], bool]:
+        """Return the class of that name, and whether it is hosted.
+
+        Raises:
+            ProgramError: the office does not know it.
+        """
+        known = self.programs.get(name)
+        if known is None:
+            office = type(self.office).__qualname__
+            raise ProgramError(
+                f"{path_text(self.path)} is to have an actor of the class {name}, which {office} does not know; "
+                f"name it in {office}.actors, or in {office}.hosts"
+            )
+        return known
+
+
+def _give(desk: Desk) -> None:
+    """Set aside what an actor is given next."""
+    now = desk.now
+    if desk.singly:
+        desk.singly -= 1
+        desk.given, desk.now = now[:1], now[1:]
+    elif len(now) <= MESSAGES_MAX:
+        desk.given, desk.now = now, []
+    else:
+        desk.given, desk.now = now[:MESSAGES_MAX], now[MESSAGES_MAX:]
+
+
+@lru_cache(maxsize=256)
+def programs_of(hosts: tuple[Any, ...], actors: tuple[Any, ...], office: str) -> dict[str, tuple[type[Any], bool]]:
+    """Return the programs that an office knows, by name: each with whether it is hosted."""
+    programs: dict[str, tuple[type[Any], bool]] = {}
+    for cls in chain(hosts, actors):
+        if cls.__qualname__ in programs:
+            raise ProgramError(f"{office} knows two classes of the name {cls.__qualname__}; call one of them otherwise")
+        programs[cls.__qualname__] = cls, cls in hosts
+    return programs
