@@ -18,20 +18,21 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.desks import FEW, Desk
+from actors.desks import Desk
 from actors.gas import write_cost
 from actors.keys import encode_key
 from actors.limits import DEAD_LETTERS_MAX
-from actors.mail import DONE, IN, MORE, OUT, Actor, put_letter
+from actors.mail import DONE, IN, MORE, Actor, put_letter
 from actors.memory import Memory
 from actors.region import View
-from actors.tree import EMPTY
 
 if TYPE_CHECKING:
     from actors.mail import Address
     from actors.mailroom import Mailroom
 
 ROOM: Final = "office"
+#: A heap that was written to in at most so many places is filed key by key.
+_FEW: Final = 64
 
 
 class Files:
@@ -124,7 +125,7 @@ class Files:
 
     def _write_heap(self, desk: Desk) -> None:
         memory, key = desk.memory, (ROOM, "heaps", desk.address[-1])
-        if memory.tree is not desk.base or len(memory.kept) + len(memory.writes) > FEW:
+        if memory.tree is not desk.base or len(memory.kept) + len(memory.writes) > _FEW:
             desk.base = memory.fold()
             self.heap[key] = View(desk.base, "")
             return

@@ -6,11 +6,11 @@ office: what it sends stands in its *letter*, in its own heap, when it stops, an
 together by the order of the senders' names, and each sender's in the order in which it was sent, and is delivered in the
 next round. Nothing else has a say in the order: not who ended first, and not where it ran.
 
-    office   ── PUT "mail", "in": message, sender, kind, message, sender, kind, … ──▶   actor   (starts it)
-    office   ◀── GET "mail", "out": status, how many were handled, …, to, message, kind, … ──   (when it has stopped)
+    office   ── PUT "mail": message, sender, kind, message, sender, kind, … ──▶   actor   (starts it)
+    office   ◀── GET "letter": status, how many were handled, …, to, message, kind, … ──   (when it has stopped)
 
-An address is a path: the office's own, and the actor's name behind it. What is kept under "mail" in an actor's heap is the
-library's; all else there is the actor's.
+An address is a path: the office's own, and the actor's name behind it. What is kept under "mail" and "letter" in an actor's
+heap is the library's; all else there is the actor's.
 
 An activation is given up to `MESSAGES_MAX` messages. It ends early where the actor asks (it then stands in the middle of
 `run`, until the answer is there), becomes something else, or stops; what it was not given to handle it is given later.
@@ -19,6 +19,7 @@ An activation is given up to `MESSAGES_MAX` messages. It ends early where the ac
 from __future__ import annotations
 
 from itertools import chain
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
 from actors.calls import Ret
@@ -29,7 +30,7 @@ from actors.memory import Formed, Memory, slot_at, to_slot, value_of
 from actors.process import Process, _call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container
 
     from actors.heap import Heap
     from actors.meter import Meter
@@ -55,10 +56,12 @@ WAITS: Final = 1
 STOPS: Final = 2
 MORE: Final = 3
 
-IN: Final = ("mail", "in")
-OUT: Final = ("mail", "out")
+IN: Final = "mail"
+OUT: Final = "letter"
 _SPAWNED: Final = ("mail", "spawned")
 _RET: Final = Ret()
+_SHORT: Final = 1_000
+_SMALL: Final = 1 << 62
 #: Fields of a letter before its entries.
 HEAD: Final = 4
 
@@ -93,8 +96,9 @@ class Actor(Process):
     #: What an activation may use, where it is a process of its own; None: whatever the office has left, if that is metered.
     gas: ClassVar[int | None] = None
 
-    #: Set by the office where it runs the actor itself.
+    #: Whether the office runs the actor itself; set by the office, with what that knows to be addresses.
     _hosted = False
+    _known: Container[Address] = frozenset()
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -103,11 +107,14 @@ class Actor(Process):
     def bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
         """Give the instance its heap, path and meter. The machine's; programs have no use for it."""
         super().bind(memory, path, meter)
-        self._sent: list[Any] = []
-        self._handled = 0
+        #: (to, message, kind), in the order in which it was sent.
+        self._sent: list[tuple[Address, Any, int]] = []
+        #: Whether the rest of the mail is not for this activation.
         self._cut = False
         self._became: str | None = None
         self._stops = False
+        self._size = 0
+        self._rest: Any = iter(())
 
     # --- for the actor ---
 
@@ -134,8 +141,16 @@ class Actor(Process):
         Raises:
             ValueRefused, KeyRefused, LimitExceeded: the message is no value, or too long; or that is no address.
         """
-        check_address(address)
-        self._sent.append((address, checked(message), TELL))
+        if address not in self._known:
+            check_address(address)
+        # What most messages are needs no closer look.
+        kind = type(message)
+        if kind is str:
+            if len(message) > _SHORT or not message.isascii():
+                message = checked(message)
+        elif kind is not int or not -_SMALL < message < _SMALL:
+            message = checked(message)
+        self._sent.append((address, message, TELL))
 
     async def ask(self, address: Address, message: Any) -> Any:
         """Send a message and wait for the answer: what `receive` returns there.
@@ -148,13 +163,15 @@ class Actor(Process):
         """
         check_address(address)
         if address == self.path:
-            raise CallRefused(f"ask: {path_text(address)} asks itself, and would wait for ever; call the method instead")
+            raise CallRefused(
+                f"ask: {path_text(address)} asks itself, and would wait for ever; call the method instead"
+            )
         self._sent.append((address, checked(message), ASK))
         self._cut = True
         if self._hosted:
             given, answer = await _call(_RET)
         else:
-            put_letter(self.heap, (WAITS, self._handled, self._became), self._sent)
+            put_letter(self.heap, (WAITS, self.handled, self._became), self._sent)
             await self.ret()
             self._sent = []
             given, answer = self.heap[IN]
@@ -206,18 +223,24 @@ class Actor(Process):
     async def run(self) -> None:
         """Handle the mail that the office brought."""
         mail = self.heap[IN]
-        await self._handle(zip(mail[::3], mail[1::3], mail[2::3], strict=True))
-        put_letter(self.heap, (STOPS if self._stops else DONE, self._handled, self._became), self._sent)
+        await self._handle([*zip(mail[::3], mail[1::3], mail[2::3], strict=True)])
+        put_letter(self.heap, (STOPS if self._stops else DONE, self.handled, self._became), self._sent)
 
-    async def _handle(self, mail: Iterable[tuple[Any, Address, int]]) -> None:
+    async def _handle(self, mail: list[tuple[Any, Address, int]]) -> None:
+        self._size = len(mail)
+        self._rest = iter(mail)
         receive = self.receive
-        for message, sender, kind in mail:
-            self._handled += 1
+        for message, sender, kind in self._rest:
             answer = await receive(message, sender)
-            if kind == ASK:
+            if kind:
                 self._sent.append((sender, checked(answer), ANSWER))
             if self._cut:
                 return
+
+    @property
+    def handled(self) -> int:
+        """How many messages of this activation it has begun to handle. The office's."""
+        return self._size - length_hint(self._rest)
 
 
 def check_policy(program: Any) -> None:
@@ -236,7 +259,7 @@ def put_letter(heap: Heap, head: tuple[int, int, str | None], sent: list[Any]) -
     page = MESSAGES_MAX
     pages = max(0, (len(sent) - 1) // page)
     for index in range(1, pages + 1):
-        heap[*OUT, index] = tuple(chain.from_iterable(sent[index * page : (index + 1) * page]))
+        heap[OUT, index] = tuple(chain.from_iterable(sent[index * page : (index + 1) * page]))
     heap[OUT] = (*head, pages, *chain.from_iterable(sent[:page] if pages else sent))
 
 

@@ -12,17 +12,23 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.desks import Desk, activate
+from actors.calls import Get, Put
+from actors.desks import Desk
 from actors.errors import ChildFailed, ProgramError
 from actors.files import Files
-from actors.keys import path_text
+from actors.hosting import ENDED, Failure, begin, go_on, serve
+from actors.keys import encode_key, path_text
 from actors.limits import MESSAGES_MAX
 from actors.mail import ANSWER, ASK, DONE, HEAD, IN, MORE, OUT, REFUSAL, SPAWN, STOPS, TELL, WAITS, Actor
+from actors.memory import to_slot
+from actors.process import _call
 
 if TYPE_CHECKING:
     from actors.mail import Address
     from actors.office import PostOffice
 
+_IN: Final = encode_key(IN)
+_OUT: Final = encode_key(OUT)
 _by_address: Final = attrgetter("address")
 
 NOBODY: Final = "nobody there"
@@ -42,6 +48,7 @@ class Mailroom:
     def __init__(self, office: PostOffice) -> None:
         self.office = office
         self.path = office.path
+        self.meter = office.meter
         self.programs = programs_of(office.hosts, office.actors, type(office).__qualname__)
         #: Those in the next round.
         self.ready: list[Desk] = []
@@ -70,70 +77,117 @@ class Mailroom:
 
     # --- rounds ---
 
-    async def round(self) -> None:
-        """Deliver all mail that is ready, and sort what was sent."""
-        ready, self.ready = self.ready, []
-        if len(ready) > 1:
-            ready.sort(key=_by_address)
+    async def rounds(self, limit: int | None, *, until_answered: bool = False) -> int:
+        """Make rounds until no mail is ready, or so many; return how many."""
+        done = 0
+        while self.ready and done != limit:
+            done += 1
+            ready, self.ready = self.ready, []
+            desk = ready[0]
+            if len(ready) > 1 or not desk.hosted or desk.answer is not None or len(desk.mail) > MESSAGES_MAX:
+                await self._round(ready)
+            else:
+                # What passes from one hosted actor to the next is most of what many do, and has a shorter way.
+                desk.queued = desk.filed = False
+                desk.now = desk.given = given = desk.mail
+                desk.at, desk.mail = len(given), []
+                self.messages += desk.at
+                outcome = begin(desk, self.meter, self.desks)
+                instance = desk.instance
+                if outcome is ENDED and not instance._cut:  # type: ignore[union-attr]
+                    self._sort(desk, instance._sent)  # type: ignore[union-attr]
+                    continue
+                await self._over(desk, outcome)
+                while desk.at < len(desk.now):
+                    await self._run(desk)
+                await self._close(ready)
+            if self.escalated is not None or (until_answered and self.answer is not None):
+                break
+        return done
+
+    async def _round(self, ready: list[Desk]) -> None:
+        """Deliver the mail of all these, and sort what was sent."""
+        ready.sort(key=_by_address)
         for desk in ready:
-            desk.queued = False
-            desk.filed = False
+            desk.queued = desk.filed = False
             if desk.answer is None:
-                desk.now, desk.mail = desk.mail, []
+                desk.now, desk.mail, desk.at = desk.mail, [], 0
                 self.messages += len(desk.now)
-        wave = ready
-        while wave:
-            for desk in wave:
-                if not desk.hosted:
-                    await self._start(desk)
-            for desk in wave:
-                if desk.hosted:
-                    if desk.answer is None:
-                        _give(desk)
-                    error = await activate(desk, self.office.meter)
-                    if error is None:
-                        self._hosted(desk)
-                    else:
-                        self._failed(desk, error)
-            for desk in wave:
-                if not desk.hosted:
-                    await self._collect(desk)
-            wave = [desk for desk in wave if desk.now]
+        hosted = [desk for desk in ready if desk.hosted]
+        children = ready if not hosted else [desk for desk in ready if not desk.hosted]
+        while hosted or children:
+            for desk in children:
+                await self._start(desk)
+            for desk in hosted:
+                await self._run(desk)
+            for desk in children:
+                await self._collect(desk)
+            hosted = [desk for desk in hosted if desk.at < len(desk.now)]
+            children = [desk for desk in children if desk.at < len(desk.now)]
+        await self._close(ready)
+
+    async def _close(self, ready: list[Desk]) -> None:
+        """End a round."""
         for desk in ready:
             sent, desk.sent = desk.sent, []
-            if desk.office:
-                for to, message, kind, sender in sent:
-                    self.route(to, message, kind, sender)
-            else:
-                sender = desk.address
-                for to, message, kind in sent:
-                    self.route(to, message, kind, sender)
+            self._sort(desk, sent)
             if desk.mail and not desk.queued and desk.asked is None and not desk.stops:
                 desk.queued = True
                 self.ready.append(desk)
         if self._stopped:
             await self._clear_away()
 
-    async def _start(self, desk: Desk) -> None:
-        answer, desk.answer = desk.answer, None
-        if answer is not None:
-            values: dict[Any, Any] = {IN: answer}
+    async def _run(self, desk: Desk) -> None:
+        """Run an actor that the office hosts."""
+        if desk.answer is not None:
+            outcome = await go_on(desk, self.meter, self.desks)
         else:
             _give(desk)
-            values = {IN: tuple(chain.from_iterable(desk.given))}
-        if desk.values is not None:
-            values = {**dict(desk.values), **values}
-            desk.values = None
+            outcome = begin(desk, self.meter, self.desks)
+        await self._over(desk, outcome)
+
+    async def _over(self, desk: Desk, outcome: Any) -> None:
+        """Open the letter of an actor that the office hosts."""
+        if outcome is not ENDED and type(outcome) is not Failure:
+            if desk.asked is None:
+                desk.begun, desk.answers = desk.memory.snapshot(), []
+            outcome = await serve(desk, outcome, [])
+        if type(outcome) is Failure:
+            self._failed(desk, outcome.error)
+            return
+        instance = desk.instance
+        assert instance is not None
+        desk.sent += instance._sent
+        if instance._cut:
+            status = DONE if outcome is ENDED else WAITS
+            self._ended(
+                desk, STOPS if status == DONE and instance._stops else status, instance.handled, instance._became
+            )
+            if outcome is ENDED:
+                desk.instance = None
+
+    async def _start(self, desk: Desk) -> None:
+        """Give an actor that is a process its mail, or the answer that it waits for."""
+        answer, desk.answer = desk.answer, None
+        if answer is None:
+            _give(desk)
+            answer = tuple(chain.from_iterable(desk.given))
+        if desk.values is None and not desk.office:
+            program, desk.reset = desk.program if desk.reset else None, False
+            put = Put(desk.address[-1], ((_IN, to_slot(answer)),), program, (), True, desk.program.gas)
+            await _call(put)
+            return
+        values = {**dict(desk.values or ()), IN: answer}
         if desk.office:
             values[OUT] = None
-        program, desk.reset = desk.program if desk.reset else None, False
+        program, desk.reset, desk.values = desk.program if desk.reset else None, False, None
         await self.office.put(desk.address[-1], values, program=program, start=True, gas=desk.program.gas)
 
     async def _collect(self, desk: Desk) -> None:
         """Open the letter of an actor that is a process, once it has stopped."""
-        name, get = desk.address[-1], self.office.get
+        name = desk.address[-1]
         try:
-            letter = await get(name, OUT)
+            letter = await _call(Get(name, (_OUT,)))
         except ChildFailed as failure:
             self._failed(desk, failure.error)
             return
@@ -142,34 +196,20 @@ class Mailroom:
             return
         status, handled, became, pages = letter[:HEAD]
         entries = letter[HEAD:]
-        if pages == 1:
-            entries += await get(name, (*OUT, 1))
-        elif pages:
-            entries += tuple(chain.from_iterable(await get(name, *[(*OUT, page + 1) for page in range(pages)])))
+        for page in range(pages):
+            entries += await self.office.get(name, (OUT, page + 1))
         desk.sent += zip(*[iter(entries)] * (4 if desk.office else 3), strict=True)
         self._ended(desk, status, handled, became)
-
-    def _hosted(self, desk: Desk) -> None:
-        """Open the letter of an actor that the office hosts."""
-        instance = desk.instance
-        assert instance is not None
-        desk.sent += instance._sent
-        if not instance._cut:
-            return
-        status = WAITS if desk.coroutine is not None else STOPS if instance._stops else DONE
-        self._ended(desk, status, instance._handled, instance._became)
 
     def _ended(self, desk: Desk, status: int, handled: int, became: str | None) -> None:
         """Note how an activation ended."""
         if desk.asked is None:
-            rest = desk.given[handled:]
-            if rest:
-                del desk.given[handled:]
-                desk.now[:0] = rest
+            desk.at -= len(desk.given) - handled
+            desk.given = desk.given[:handled]
         if status == WAITS:
             desk.asked = desk.given[-1]
             desk.singly = 0
-            desk.mail[:0] = desk.now
+            desk.mail[:0] = desk.now[desk.at :]
             desk.now = []
             return
         desk.asked = None
@@ -177,7 +217,9 @@ class Mailroom:
             desk.program, hosted = self.program(became)
             if hosted is not desk.hosted:
                 where = "a process of its own" if desk.hosted else "hosted by its office"
-                raise ProgramError(f"{desk.place()} becomes {became}, which is {where} while it is not; list both alike")
+                raise ProgramError(
+                    f"{desk.place()} becomes {became}, which is {where} while it is not; list both alike"
+                )
             desk.reset = not hosted
         if status == STOPS:
             self._stop(desk)
@@ -191,7 +233,7 @@ class Mailroom:
         """Do about an actor that failed what its program says; it is back at where it was."""
         desk.reset = not desk.hosted
         if desk.asked is None and len(desk.given) > 1:
-            desk.now[:0] = desk.given
+            desk.at -= len(desk.given)
             desk.singly = len(desk.given)
             return
         culprit = desk.asked or (desk.given[0] if desk.given else None)
@@ -207,14 +249,15 @@ class Mailroom:
 
     def _stop(self, desk: Desk) -> None:
         desk.stops = True
+        desk.mail[:0] = desk.now[desk.at :]
+        desk.now = []
         self._stopped.append(desk)
 
     async def _clear_away(self) -> None:
         """Do away with actors that have stopped, and with their mail."""
         stopped, self._stopped = self._stopped, []
         for desk in stopped:
-            rest = (*desk.now, *desk.mail)
-            desk.now, desk.mail = [], []
+            rest, desk.mail = desk.mail, []
             del self.desks[desk.address]
             for message, sender, kind, *to in rest:
                 self.bury(to[0] if to else desk.address, message, kind, sender, STOPPED)
@@ -232,10 +275,37 @@ class Mailroom:
 
     # --- where mail goes ---
 
+    def _sort(self, desk: Desk, sent: list[Any]) -> None:
+        """Take what was sent to where it waits for the next round."""
+        if desk.office:
+            for to, message, kind, sender in sent:
+                self.route(to, message, kind, sender)
+            return
+        sender = desk.address
+        desks = self.desks
+        last: Any = None
+        append: Any = None
+        for to, message, kind in sent:
+            if kind != TELL:
+                self.route(to, message, kind, sender)
+            elif to is last:
+                append((message, sender, TELL))
+            else:
+                known = desks.get(to)
+                if known is None or known.office:
+                    self.route(to, message, TELL, sender)
+                    continue
+                last, append = to, known.mail.append
+                append((message, sender, TELL))
+                if not known.queued and known.asked is None:
+                    known.queued = True
+                    self.ready.append(known)
+
     def route(self, to: Address, message: Any, kind: int, sender: Address) -> Desk | None:
         """Take one piece of mail to where it waits for the next round. Returns whose mail it is, if that is here."""
         if kind == SPAWN:
-            self.make(to, *message, sender)
+            program, values = message
+            self.make(to, program, values, sender)
             return None
         desk = self.desks.get(to) or self.find(to)
         if desk is None:
@@ -313,14 +383,10 @@ class Mailroom:
 
 def _give(desk: Desk) -> None:
     """Set aside what an actor is given next."""
-    now = desk.now
-    if desk.singly:
-        desk.singly -= 1
-        desk.given, desk.now = now[:1], now[1:]
-    elif len(now) <= MESSAGES_MAX:
-        desk.given, desk.now = now, []
-    else:
-        desk.given, desk.now = now[:MESSAGES_MAX], now[MESSAGES_MAX:]
+    count = 1 if desk.singly else MESSAGES_MAX
+    desk.singly = max(0, desk.singly - 1)
+    desk.given = desk.now[desk.at : desk.at + count]
+    desk.at += len(desk.given)
 
 
 @lru_cache(maxsize=256)

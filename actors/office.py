@@ -29,7 +29,6 @@ from actors.files import ROOM
 from actors.keys import encode_key, path_text, show_key
 from actors.mail import (
     ASK,
-    IN,
     TELL,
     Actor,
     NoAnswer,
@@ -112,7 +111,9 @@ class PostOffice(Process):
         check_policy(cls)
         for program in (*cls.actors, *cls.hosts):
             if not (isinstance(program, type) and issubclass(program, (Actor, PostOffice))):
-                raise ProgramError(f"{cls.__qualname__}: {program!r} is no class of actors; let it inherit from actors.Actor")
+                raise ProgramError(
+                    f"{cls.__qualname__}: {program!r} is no class of actors; let it inherit from actors.Actor"
+                )
         for program in cls.hosts:
             if not issubclass(program, Actor) or program.gas is not None:
                 why = "it is an office" if issubclass(program, PostOffice) else "it has gas of its own"
@@ -153,7 +154,9 @@ class PostOffice(Process):
             check_actor_name(name)
         address = (*self.path, name)
         if room.find(address) is not None:
-            raise CallRefused(f"spawn: {path_text(self.path)} has an actor {name!r}; stop it first, or find another name")
+            raise CallRefused(
+                f"spawn: {path_text(self.path)} has an actor {name!r}; stop it first, or find another name"
+            )
         desk = room.make(address, program.__qualname__, initial(values), self.path)
         assert desk is not None
         room.files.write(desk)
@@ -212,7 +215,7 @@ class PostOffice(Process):
         if desk is None or len(address) != len(self.path) + 1:
             raise CallRefused(f"look: {path_text(self.path)} has no actor {path_text(address)}")
         if desk.values is not None:
-            slot = dict(desk.values).get(key, ABSENT)
+            slot = next((value for name, value in desk.values if name == key), ABSENT)
         elif not desk.hosted:
             return await self.get(address[-1], key)
         else:
@@ -249,10 +252,7 @@ class PostOffice(Process):
             room.files.posted(desk)
 
     async def _deliver(self, room: Mailroom, rounds: int | None, *, until_answered: bool = False) -> int:
-        done = 0
-        while room.ready and done != rounds and room.escalated is None and not (until_answered and room.answer):
-            await room.round()
-            done += 1
+        done = await room.rounds(rounds, until_answered=until_answered)
         room.files.close()
         if room.escalated is not None:
             (address, error), room.escalated = room.escalated, None
