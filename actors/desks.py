@@ -33,10 +33,12 @@ class Desk:
         "base",
         "begun",
         "coroutine",
+        "error",
         "filed",
         "given",
         "hosted",
         "instance",
+        "lost",
         "mail",
         "memory",
         "now",
@@ -68,6 +70,9 @@ class Desk:
         #: The message over which it waits for an answer, and that answer: (whether there is one, it or why there is none).
         self.asked: Any = None
         self.answer: tuple[bool, Any] | None = None
+        #: On what it failed in this round: (piece of mail, class name of the exception); and that of the last.
+        self.lost: list[tuple[Any, str]] = []
+        self.error: str | None = None
         #: How many messages it is given one by one, to find the one on which it fails.
         self.singly = 0
         #: Whether it is among those that the next round runs.

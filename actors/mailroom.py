@@ -129,6 +129,12 @@ class Mailroom:
     async def _close(self, ready: list[Desk]) -> None:
         """End a round."""
         for desk in ready:
+            if desk.error is not None:
+                self._lament(desk)
+            if desk.reset and not desk.stops and desk.values is None:
+                # It is no failed process any more, and stands at the top of what it runs from now on.
+                await self.office.put(desk.address[-1], program=desk.program)
+                desk.reset = False
             sent, desk.sent = desk.sent, []
             self._sort(desk, sent)
             if desk.mail and not desk.queued and desk.asked is None and not desk.stops:
@@ -238,14 +244,20 @@ class Mailroom:
             return
         culprit = desk.asked or (desk.given[0] if desk.given else None)
         desk.asked = None
+        desk.error = error
         if culprit is not None:
-            message, sender, kind, *to = culprit
-            self.bury(to[0] if to else desk.address, message, kind, sender, error)
-        policy = desk.program.on_failure
-        if policy == "stop":
+            desk.lost.append((culprit, error))
+        if desk.program.on_failure == "stop":
             self._stop(desk)
-        elif policy == "escalate" and self.escalated is None:
-            self.escalated = desk.address, error
+
+    def _lament(self, desk: Desk) -> None:
+        """Say on what an actor failed in this round."""
+        lost, desk.lost = desk.lost, []
+        for (message, sender, kind, *to), error in lost:
+            self.bury(to[0] if to else desk.address, message, kind, sender, error)
+        if desk.program.on_failure == "escalate" and self.escalated is None:
+            self.escalated = desk.address, desk.error or ""
+        desk.error = None
 
     def _stop(self, desk: Desk) -> None:
         desk.stops = True
@@ -256,7 +268,7 @@ class Mailroom:
     async def _clear_away(self) -> None:
         """Do away with actors that have stopped, and with their mail."""
         stopped, self._stopped = self._stopped, []
-        for desk in stopped:
+        for desk in sorted(stopped, key=_by_address):
             rest, desk.mail = desk.mail, []
             del self.desks[desk.address]
             for message, sender, kind, *to in rest:
@@ -319,6 +331,7 @@ class Mailroom:
                 return desk
         else:
             desk.answer = (kind == ANSWER, message)
+            desk.filed = False
         if not desk.queued:
             desk.queued = True
             self.ready.append(desk)
