@@ -63,7 +63,7 @@ def begin(desk: Desk, meter: Meter | None, known: Container[Address]) -> Any:
     else:
         # It has nothing in it of its last activation, and is as good as a new one.
         instance._sent = []
-    return _step(desk, instance._handle(desk.given), None)
+    return _step(desk, _handling(instance, desk.given), None)
 
 
 async def go_on(desk: Desk, meter: Meter | None, known: Container[Address]) -> Any:
@@ -104,6 +104,15 @@ async def serve(desk: Desk, call: Any, known: list[Any]) -> Any:
             desk.answers.append((given, time))
         call = _step(desk, coroutine, time) if given else _step(desk, coroutine, None, CallRefused(time))
     return call
+
+
+def _handling(instance: Actor, given: list[Any]) -> Coroutine[Any, Any, Any]:
+    """Return what an actor does about its mail. Where that is one message that nobody asked, it is what `receive` does."""
+    if len(given) == 1:
+        message, sender, kind = given[0]
+        if not kind:
+            return instance.receive(message, sender)
+    return instance._handle(given)
 
 
 def _seat(desk: Desk, meter: Meter | None, known: Container[Address]) -> Actor:
@@ -148,7 +157,7 @@ async def _restore(desk: Desk, meter: Meter | None, known: Container[Address]) -
     now, desk.memory = desk.memory, Memory(desk.begun)
     answers = list(desk.answers)
     instance = _seat(desk, meter, known)
-    outcome = _step(desk, instance._handle(desk.given), None)
+    outcome = _step(desk, _handling(instance, desk.given), None)
     while True:
         outcome = await serve(desk, outcome, answers)
         if type(outcome) is not Ret:

@@ -113,6 +113,7 @@ class Actor(Process):
         self._cut = False
         self._became: str | None = None
         self._stops = False
+        #: How many messages it was given, and those that it has not begun to handle.
         self._size = 0
         self._rest: Any = iter(())
 
@@ -148,7 +149,10 @@ class Actor(Process):
         if kind is str:
             if len(message) > _SHORT or not message.isascii():
                 message = checked(message)
-        elif kind is not int or not -_SMALL < message < _SMALL:
+        elif kind is int:
+            if not -_SMALL < message < _SMALL:
+                message = checked(message)
+        elif kind is not float or message != message:
             message = checked(message)
         self._sent.append((address, message, TELL))
 

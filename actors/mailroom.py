@@ -165,10 +165,9 @@ class Mailroom:
         assert instance is not None
         desk.sent += instance._sent
         if instance._cut:
-            status = DONE if outcome is ENDED else WAITS
-            self._ended(
-                desk, STOPS if status == DONE and instance._stops else status, instance.handled, instance._became
-            )
+            status = WAITS if outcome is not ENDED else STOPS if instance._stops else DONE
+            handled = 1 if len(desk.given) == 1 else instance.handled
+            self._ended(desk, status, handled, instance._became)
             if outcome is ENDED:
                 desk.instance = None
 
@@ -215,8 +214,7 @@ class Mailroom:
         if status == WAITS:
             desk.asked = desk.given[-1]
             desk.singly = 0
-            desk.mail[:0] = desk.now[desk.at :]
-            desk.now = []
+            self._put_back(desk)
             return
         desk.asked = None
         if became is not None:
@@ -261,9 +259,14 @@ class Mailroom:
 
     def _stop(self, desk: Desk) -> None:
         desk.stops = True
-        desk.mail[:0] = desk.now[desk.at :]
-        desk.now = []
+        self._put_back(desk)
         self._stopped.append(desk)
+
+    def _put_back(self, desk: Desk) -> None:
+        """Put mail that an actor is not to be given in this round to that of the next."""
+        rest = desk.now[desk.at :]
+        desk.mail[:0], desk.now = rest, []
+        self.messages -= len(rest)
 
     async def _clear_away(self) -> None:
         """Do away with actors that have stopped, and with their mail."""

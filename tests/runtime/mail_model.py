@@ -157,6 +157,7 @@ class Model:
                     if error and POLICY[one.program] == "stop":
                         one.stops = True
                 one.mail = mail
+                count -= len(mail)
             if error and POLICY[one.program] == "stop":
                 one.stops = True
             outcome.append((one, sent, lost))
