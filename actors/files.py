@@ -25,6 +25,7 @@ from actors.limits import DEAD_LETTERS_MAX
 from actors.mail import DONE, IN, MORE, Actor, put_letter
 from actors.memory import Memory
 from actors.region import View
+from actors.values import ABSENT
 
 if TYPE_CHECKING:
     from actors.mail import Address
@@ -146,8 +147,16 @@ class Files:
             heap.clear((ROOM, "asked", name))
             heap.clear((ROOM, "begun", name))
             heap.pop((ROOM, "answer", name), None)
-        if desk.hosted:
+        if not desk.hosted:
+            return
+        prefix, memory = encode_key((ROOM, "heaps", name)), heap.memory
+        if len(desk.base):
             heap.clear((ROOM, "heaps", name))
+            return
+        # Of a heap that has been in its working set only, each key is there, or not, and a region need not be cut.
+        for form in (*desk.memory.kept, *desk.memory.writes):
+            if memory.read(prefix + form) is not ABSENT:
+                memory.delete(prefix + form)
 
     # --- all of them ---
 

@@ -19,6 +19,7 @@ An activation is given up to `MESSAGES_MAX` messages. It ends early where the ac
 from __future__ import annotations
 
 from itertools import chain
+from math import isnan
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
@@ -26,7 +27,7 @@ from actors.calls import Ret
 from actors.errors import CallRefused, LimitExceeded, LockstepError, ProgramError
 from actors.keys import Path, check_name, encode_key, path_text
 from actors.limits import MESSAGE_BYTES_MAX, MESSAGES_MAX
-from actors.memory import Formed, Memory, slot_at, to_slot, value_of
+from actors.memory import SMALL_INT, Formed, Memory, slot_at, to_slot, value_of
 from actors.process import Process, _call
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ IN: Final = "mail"
 OUT: Final = "letter"
 _SPAWNED: Final = ("mail", "spawned")
 _RET: Final = Ret()
-_SHORT: Final = 1_000
-_SMALL: Final = 1 << 62
 #: Fields of a letter before its entries.
 HEAD: Final = 4
 
@@ -144,15 +143,13 @@ class Actor(Process):
         """
         if address not in self._known:
             check_address(address)
-        # What most messages are needs no closer look.
+        # Inline, for the most common kinds: `plain`.
         kind = type(message)
-        if kind is str:
-            if len(message) > _SHORT or not message.isascii():
-                message = checked(message)
-        elif kind is int:
-            if not -_SMALL < message < _SMALL:
-                message = checked(message)
-        elif kind is not float or message != message:
+        if not (
+            (kind is str and len(message) <= PLAIN_LENGTH_MAX and message.isascii())
+            or (kind is int and -SMALL_INT < message < SMALL_INT)
+            or plain(message)
+        ):
             message = checked(message)
         self._sent.append((address, message, TELL))
 
@@ -265,6 +262,25 @@ def put_letter(heap: Heap, head: tuple[int, int, str | None], sent: list[Any]) -
     for index in range(1, pages + 1):
         heap[OUT, index] = tuple(chain.from_iterable(sent[index * page : (index + 1) * page]))
     heap[OUT] = (*head, pages, *chain.from_iterable(sent[:page] if pages else sent))
+
+
+#: What `plain` takes to be short, so that three layers of tuples are far below the limit of a message.
+PLAIN_LENGTH_MAX: Final = 128
+_PLAIN_ITEMS_MAX: Final = 12
+
+
+def plain(message: Any, depth: int = 0) -> bool:
+    """Tell whether a message is short, made of scalars and tuples, and so a value as it is, without a closer look."""
+    kind = type(message)
+    if kind is str:
+        return len(message) <= PLAIN_LENGTH_MAX and message.isascii()
+    if kind is int:
+        return bool(-SMALL_INT < message < SMALL_INT)
+    if kind is tuple:
+        if depth > 2 or len(message) > _PLAIN_ITEMS_MAX:
+            return False
+        return all(plain(item, depth + 1) for item in message)
+    return message is None or kind is bool or (kind is float and not isnan(message))
 
 
 def checked(message: Any) -> Any:

@@ -22,10 +22,10 @@ from examples.savina.suite import SUITE, run
 
 #: Beside Pykka: at which share of the published work, and what the ratio of messages a second is to be.
 BESIDE = {
-    "ping-pong": (0.25, "at least 5"),
-    "thread-ring": (0.25, "at least 5"),
-    "counting": (0.05, "at least 1.5"),
-    "fork-join-throughput": (0.05, "at least 1.5"),
+    "ping-pong": (0.5, "at least 5"),
+    "thread-ring": (0.5, "at least 5"),
+    "counting": (0.1, "at least 1.5"),
+    "fork-join-throughput": (0.2, "at least 1.5"),
     "fork-join-create": (0.02, "none"),
     "chameneos": (0.01, "none"),
     "big": (0.01, "none"),
