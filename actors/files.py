@@ -181,7 +181,7 @@ class Files:
         self._close_own()
         if room.dead:
             self._bury()
-        if self.below:
+        if room.taken:
             put_letter(heap, (MORE if room.ready else DONE, 0, None), room.up)
 
     def _close_own(self) -> None:

@@ -141,7 +141,11 @@ class Actor(Process):
         Raises:
             ValueRefused, KeyRefused, LimitExceeded: the message is no value, or too long; or that is no address.
         """
-        if address not in self._known:
+        try:
+            known = address in self._known
+        except TypeError:
+            known = False
+        if not known:
             check_address(address)
         # Inline, for the most common kinds: `plain`.
         kind = type(message)

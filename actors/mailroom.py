@@ -64,13 +64,16 @@ class Mailroom:
         self.escalated: tuple[Address, str] | None = None
         #: How many messages were delivered.
         self.messages = 0
+        #: Whether the mail is taken in that the office above brought.
+        self.taken = False
         self._stopped: list[Desk] = []
         self.files = Files(self)
         self.files.open()
 
     def take_in(self) -> None:
-        """Take in the mail that the office above brought."""
-        if self.files.below:
+        """Take in the mail that the office above brought: once, when the first mail is delivered."""
+        if self.files.below and not self.taken:
+            self.taken = True
             mail = self.office.heap[IN]
             for message, sender, kind, to in zip(*[iter(mail)] * 4, strict=True):
                 self.route(to, message, kind, sender)
@@ -208,7 +211,7 @@ class Mailroom:
 
     def _ended(self, desk: Desk, status: int, handled: int, became: str | None) -> None:
         """Note how an activation ended."""
-        if desk.asked is None:
+        if desk.asked is None and not desk.office:
             desk.at -= len(desk.given) - handled
             desk.given = desk.given[:handled]
         if status == WAITS:

@@ -100,6 +100,8 @@ class PostOffice(Process):
     #: Classes of actors that become processes, and of offices below this one; and of actors that this office runs itself.
     actors: ClassVar[tuple[type[Process], ...]] = ()
     hosts: ClassVar[tuple[type[Actor], ...]] = ()
+    #: It has many activations in one of its own, and what it knows between them stands in its heap.
+    journal = False
     #: Where it is an actor of another office: as of an actor.
     on_failure: ClassVar[Policy] = "skip"
     gas: ClassVar[int | None] = None
@@ -237,7 +239,6 @@ class PostOffice(Process):
         room = self._room
         if room is None:
             room = self._room = Mailroom(self)
-            room.take_in()
         return room
 
     def _send(self, address: Address, message: Any, kind: int) -> None:
@@ -252,6 +253,7 @@ class PostOffice(Process):
             room.files.posted(desk)
 
     async def _deliver(self, room: Mailroom, rounds: int | None, *, until_answered: bool = False) -> int:
+        room.take_in()
         done = await room.rounds(rounds, until_answered=until_answered)
         room.files.close()
         if room.escalated is not None:

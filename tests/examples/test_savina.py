@@ -24,7 +24,7 @@ async def test_a_benchmark_comes_to_what_it_has_to_hosted_or_not(name: str) -> N
     assert (await run(name, SCALE, order=Shuffle(1)))[0].hash == block.hash
     _, office = SUITE[name]
     # As processes, each actor of its own, they do the same.
-    with patch.object(office, "hosts", ()), patch.object(office, "actors", (*office.hosts, *office.actors)):
+    with patch.multiple(office, hosts=(), actors=(*office.hosts, *office.actors)):
         assert (await run(name, SCALE))[0].data == block.data
 
 

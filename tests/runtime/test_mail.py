@@ -377,7 +377,7 @@ async def test_a_failure_that_escalates_is_raised_by_deliver_which_goes_on_when_
             self.post(escalating, number)
         if self.heap.get(("block", "lets"), False):
             await self.deliver()
-        with pytest.raises(ActorFailed, match="/0 failed with ZeroDivisionError"):
+        with pytest.raises(ActorFailed, match="/'0' failed with ZeroDivisionError"):
             await self.deliver()
         done = await self.deliver()
         return (
