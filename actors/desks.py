@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.errors import ProgramError
 from actors.keys import encode_key, path_text
+from actors.limits import MESSAGES_MAX
 from actors.memory import Memory, to_slot
 from actors.tree import EMPTY, Tree
 
@@ -110,5 +114,23 @@ class Desk:
         """Return its address, as printed."""
         return path_text(self.address)
 
+    def give(self) -> None:
+        """Set aside what it is given next."""
+        count = 1 if self.singly else MESSAGES_MAX
+        self.singly = max(0, self.singly - 1)
+        self.given = self.now[self.at : self.at + count]
+        self.at += len(self.given)
+
 
 _NO_MEMORY: Final = Memory()
+
+
+@lru_cache(maxsize=256)
+def programs_of(hosts: tuple[Any, ...], actors: tuple[Any, ...], office: str) -> dict[str, tuple[type[Any], bool]]:
+    """Return the programs that an office knows, by name: each with whether it is hosted."""
+    programs: dict[str, tuple[type[Any], bool]] = {}
+    for cls in chain(hosts, actors):
+        if cls.__qualname__ in programs:
+            raise ProgramError(f"{office} knows two classes of the name {cls.__qualname__}; call one of them otherwise")
+        programs[cls.__qualname__] = cls, cls in hosts
+    return programs

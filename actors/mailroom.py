@@ -1,19 +1,18 @@
 """The mailroom: rounds of mail, and where each message goes. What `actors.office` works with while it runs.
 
 A round, in the order of the addresses: everybody who has mail is given it, and started; hosted actors run meanwhile; letters
-are opened. Who was given less than all of its mail is given more, until nothing is left. Then what was sent is sorted, and
-waits for the next round. Nothing that is sent in a round is delivered in it.
+are opened, and who was given less than all of its mail is given more, until nothing is left. Then what was sent is sorted,
+and waits for the next round. Nothing that is sent in a round is delivered in it.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import Get, Put
-from actors.desks import Desk
+from actors.desks import Desk, programs_of
 from actors.errors import ChildFailed, ProgramError
 from actors.files import Files
 from actors.hosting import ENDED, Failure, begin, go_on, serve
@@ -116,17 +115,24 @@ class Mailroom:
             if desk.answer is None:
                 desk.now, desk.mail, desk.at = desk.mail, [], 0
                 self.messages += len(desk.now)
-        hosted = [desk for desk in ready if desk.hosted]
-        children = ready if not hosted else [desk for desk in ready if not desk.hosted]
-        while hosted or children:
-            for desk in children:
-                await self._start(desk)
-            for desk in hosted:
-                await self._run(desk)
+        children = [desk for desk in ready if not desk.hosted]
+        for desk in children:
+            await self._start(desk)
+        if len(children) < len(ready):
+            for desk in ready:
+                if desk.hosted:
+                    await self._run(desk)
+                    while desk.at < len(desk.now):
+                        await self._run(desk)
+        while children:
+            started = []
             for desk in children:
                 await self._collect(desk)
-            hosted = [desk for desk in hosted if desk.at < len(desk.now)]
-            children = [desk for desk in children if desk.at < len(desk.now)]
+                if desk.at < len(desk.now):
+                    # At once, so that it does not wait for the others.
+                    await self._start(desk)
+                    started.append(desk)
+            children = started
         await self._close(ready)
 
     async def _close(self, ready: list[Desk]) -> None:
@@ -151,7 +157,7 @@ class Mailroom:
         if desk.answer is not None:
             outcome = await go_on(desk, self.meter, self.desks)
         else:
-            _give(desk)
+            desk.give()
             outcome = begin(desk, self.meter, self.desks)
         await self._over(desk, outcome)
 
@@ -178,7 +184,7 @@ class Mailroom:
         """Give an actor that is a process its mail, or the answer that it waits for."""
         answer, desk.answer = desk.answer, None
         if answer is None:
-            _give(desk)
+            desk.give()
             answer = tuple(chain.from_iterable(desk.given))
         if desk.values is None and not desk.office:
             program, desk.reset = desk.program if desk.reset else None, False
@@ -398,22 +404,3 @@ class Mailroom:
                 f"name it in {office}.actors, or in {office}.hosts"
             )
         return known
-
-
-def _give(desk: Desk) -> None:
-    """Set aside what an actor is given next."""
-    count = 1 if desk.singly else MESSAGES_MAX
-    desk.singly = max(0, desk.singly - 1)
-    desk.given = desk.now[desk.at : desk.at + count]
-    desk.at += len(desk.given)
-
-
-@lru_cache(maxsize=256)
-def programs_of(hosts: tuple[Any, ...], actors: tuple[Any, ...], office: str) -> dict[str, tuple[type[Any], bool]]:
-    """Return the programs that an office knows, by name: each with whether it is hosted."""
-    programs: dict[str, tuple[type[Any], bool]] = {}
-    for cls in chain(hosts, actors):
-        if cls.__qualname__ in programs:
-            raise ProgramError(f"{office} knows two classes of the name {cls.__qualname__}; call one of them otherwise")
-        programs[cls.__qualname__] = cls, cls in hosts
-    return programs

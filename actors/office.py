@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from actors.desks import programs_of
 from actors.errors import CallRefused, LockstepError, MissingKey, ProgramError
 from actors.files import ROOM
 from actors.keys import encode_key, path_text, show_key
@@ -39,7 +40,7 @@ from actors.mail import (
     checked,
     initial,
 )
-from actors.mailroom import Mailroom, programs_of
+from actors.mailroom import Mailroom
 from actors.memory import value_of
 from actors.process import Process
 from actors.values import ABSENT

@@ -5,9 +5,7 @@ The receiver of a transfer always comes after the sender, so that no two account
 
 import random
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 
 class Account(Actor):

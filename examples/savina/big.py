@@ -1,8 +1,6 @@
 """Big: 120 actors, each sends a ping to one of the others at random, waits for the pong, and does it again, 20,000 times."""
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 
 class Peer(Actor):

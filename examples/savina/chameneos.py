@@ -1,8 +1,6 @@
 """Chameneos: 100 creatures meet in pairs at a mall, 200,000 times, and change their colours there."""
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 COLOURS = ("blue", "red", "yellow")
 

@@ -1,8 +1,6 @@
 """Counting: one actor sends 1,000,000 messages to another, which counts them. What a message costs that comes with many."""
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 
 class Counter(Actor):

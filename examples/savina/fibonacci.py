@@ -1,8 +1,6 @@
 """Fibonacci: an actor for every call of the naive recursion up to the 25th number; each stops once it has answered."""
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 
 class Fib(Actor):

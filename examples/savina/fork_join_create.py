@@ -2,9 +2,7 @@
 
 from math import sin
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 
 class Worker(Actor):

@@ -4,9 +4,7 @@ A board with fewer queens than the threshold of 4 comes back as the boards that 
 end. The actors that search are processes that may run on workers.
 """
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 SOLUTIONS = (1, 0, 0, 2, 10, 4, 40, 92, 352, 724, 2_680, 14_200)
 

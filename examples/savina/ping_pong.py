@@ -1,8 +1,6 @@
 """Ping-pong: two actors and one message between them, 40,000 times there and back. What the delivery of a message costs."""
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 
 class Pong(Actor):

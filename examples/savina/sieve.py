@@ -4,9 +4,7 @@ The actors are processes that may run on workers. Numbers travel in packets, and
 all links of the chain have something to do at once.
 """
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 PACKET = 4_000
 

@@ -1,8 +1,6 @@
 """Thread ring: 100 actors in a ring pass one number on, 100,000 times, counting down."""
 
-from actors import Root
-from actors.mail import Actor
-from actors.office import PostOffice
+from actors import Actor, PostOffice, Root
 
 
 class Node(Actor):

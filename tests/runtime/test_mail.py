@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from mail_programs import Meek
 from ways import every_way
 
 import runtime
@@ -13,6 +14,7 @@ from actors import BlockFailed, Process, Root
 from actors.limits import MESSAGES_MAX
 from actors.mail import Actor, NoAnswer
 from actors.office import ActorFailed, PostOffice
+from runtime.programs import code_digest
 
 BOTH = pytest.mark.parametrize("hosted", [True, False], ids=["hosted", "processes"])
 
@@ -497,6 +499,11 @@ async def test_what_is_posted_and_not_delivered_is_not_lost(hosted: bool) -> Non
 
     made = await every_way(office(hosted, Log, block=block), [{"post": 1}, {"post": 2}, {"post": 0}, {"post": 0}])
     assert [data and tuple(data) for data in made] == [None, None, (1, 2), (1, 2)]
+
+
+def test_the_code_of_hosted_actors_counts_as_the_office_s_own() -> None:
+    hosting, plain = type("Same", (PostOffice,), {"hosts": (Meek,)}), type("Same", (PostOffice,), {})
+    assert code_digest(frozenset({hosting})) != code_digest(frozenset({plain}))
 
 
 # --- offices below offices ---
