@@ -7,10 +7,11 @@
     "office", "asked", name, n        … of a hosted one, the n-th answer since; under "office", "begun", name its first heap
     "office", "answer", name          … the answer that it has got and not seen yet
     "office", "heaps", name, …        the heap of a hosted actor
+    "office", "late", *address        how many answers of that actor the office does not wait for any more
     "office", "own", n                mail for the office itself: (message, sender)
     "office", "dead", n               a dead letter: (to, message, sender, why); "office", "dead" is how many there were
 
-What is not touched by the mail of an activation is neither read nor written in it.
+Who has no mail in an activation is neither read nor written in it.
 """
 
 from __future__ import annotations
@@ -199,6 +200,17 @@ class Files:
         key = (ROOM, "mail", desk.address[-1], len(desk.mail) - 1)
         self.heap[key] = desk.mail[-1]
         self._mail[key] = desk.mail[-1]
+
+    def give_up(self, address: Address) -> None:
+        """Note that the office does not wait any more for an answer that somebody still owes it."""
+        self.heap[ROOM, "late", *address] = self.heap.get((ROOM, "late", *address), 0) + 1
+
+    def given_up(self, address: Address) -> bool:
+        """Tell whether this is an answer that the office does not wait for any more: they come in the order of the asking."""
+        count = self.heap.pop((ROOM, "late", *address), 0)
+        if count > 1:
+            self.heap[ROOM, "late", *address] = count - 1
+        return bool(count)
 
     def _bury(self) -> None:
         heap, dead = self.heap, self.room.dead

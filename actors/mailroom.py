@@ -34,6 +34,7 @@ NOBODY: Final = "nobody there"
 STOPPED: Final = "stopped"
 TAKEN: Final = "the name is taken"
 AN_OFFICE: Final = "an office does not answer"
+TOO_LATE: Final = "an answer too late"
 NOT_TAKEN: Final = "it did not deliver its mail"
 
 
@@ -369,6 +370,8 @@ class Mailroom:
                 self.own.append((message, sender))
             elif kind == ASK:
                 self.bury(to, message, kind, sender, AN_OFFICE)
+            elif self.files.given_up(sender):
+                self.dead.append((to, message, sender, TOO_LATE))
             else:
                 self.answer = (kind == ANSWER, message)
         elif to[: len(self.path)] != self.path and self.files.below:

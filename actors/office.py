@@ -11,7 +11,7 @@
             return len(done.mail)                       # what was sent to the office itself
 
 What is not delivered yet, and what the office knows of its actors, stands in its heap under "office", so that mail goes on
-across blocks (`actors.files`). How a round goes is in `actors.mailroom`, what an actor is in `actors.mail`.
+across blocks (`actors.files`); that region is the library's. How a round goes is in `actors.mailroom`, what an actor is in `actors.mail`.
 
 An actor that fails goes back to where it was, and what it was given is given to it again, one by one: so it fails on one
 message alone. That becomes a dead letter, whoever asked it gets `NoAnswer`, and the rest is as its `on_failure` says.
@@ -177,13 +177,14 @@ class PostOffice(Process):
         """Send a message, deliver mail until the answer is there, and return it.
 
         Raises:
-            NoAnswer: there will be none.
+            NoAnswer: there will be none, or no mail is left and it is not there. If it comes later, it is a dead letter.
         """
         self._send(address, message, ASK)
         room = self._opened()
         await self._deliver(room, None, until_answered=True)
         answer, room.answer = room.answer, None
         if answer is None:
+            room.files.give_up(address)
             raise NoAnswer(path_text(address), "no mail is left, and it still waits")
         if not answer[0]:
             raise NoAnswer(path_text(address), answer[1])

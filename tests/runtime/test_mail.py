@@ -594,3 +594,45 @@ async def test_mail_to_nobody_is_a_dead_letter_where_that_is_known() -> None:
     at_the_top = ((("nowhere", "x"), ("note", 2), (), "nobody there"), (("top", "x"), ("note", 3), (), "nobody there"))
     assert tuple(data[0][1]) == at_the_top
     assert tuple(data[1][1])[2:] == ((("lazy", "x"), ("note", 4), (), "it did not deliver its mail"),)
+
+
+class Envoy(Actor):
+    async def receive(self, message: Any, sender: Any) -> Any:
+        return await self.ask(("top",), ("note", 1)) if message == "outside" else message
+
+
+class Impatient(PostOffice):
+    hosts = (Envoy,)
+
+    async def run(self) -> None:
+        envoy = (*self.path, "envoy")
+        if "got" not in self.heap:
+            self.spawn(Envoy, "envoy")
+        await self.deliver()
+        got = self.heap.get("got", ())
+        try:
+            got = (*got, await self.ask(envoy, "inside" if got else "outside"))
+        except NoAnswer as error:
+            got = (*got, error.reason)
+        self.heap["got"] = got
+
+
+class Over(PostOffice, Root):
+    actors = (Impatient,)
+    hosts = (Clerk,)
+
+    async def run(self) -> Any:
+        self.spawn(Clerk, "top")
+        self.post(self.spawn(Impatient, "below"), "go on")
+        return (await self.deliver()).messages
+
+
+async def test_an_answer_for_which_an_office_waits_no_more_is_taken_for_no_other() -> None:
+    assert await every_way(Over, [{}]) == [3]
+    async with runtime.Runtime(Over, workers=0) as rt:
+        await rt.advance({})
+        below = rt.state().at("/below").heap
+        assert below["got"] == ("no mail is left, and it still waits", "inside")
+        late = ((), ("heard", ("top",)), ("below", "envoy"), "an answer too late")
+        assert below["office", "dead", 0] == (("below",), *late[1:])
+        assert list(below.keys(("office", "late"))) == []
