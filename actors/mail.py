@@ -184,7 +184,7 @@ class Actor(Process):
             raise NoAnswer(path_text(address), answer)
         return answer
 
-    def spawn(self, program: type[Actor], name: str | None = None, /, **values: Any) -> Address:
+    def spawn(self, program: type[Process], name: str | None = None, /, **values: Any) -> Address:
         """Make a new actor, which is there before what is sent from now on is delivered.
 
         Args:
@@ -196,7 +196,7 @@ class Actor(Process):
             Its address.
 
         Raises:
-            CallRefused: there was one of that name.
+            CallRefused: there was one of that name; or that is no class of actors.
             ValueRefused, LimitExceeded: as a PUT.
         """
         mine = self.path[-1]
@@ -210,12 +210,12 @@ class Actor(Process):
                 raise CallRefused(f"spawn: {path_text(self.path)} made a {name!r} before; no name is used twice")
             self.heap[*_SPAWNED, name] = True
         address = (*self.path[:-1], f"{mine}.{name}")
-        self._sent.append((address, (program.__qualname__, initial(values)), SPAWN))
+        self._sent.append((address, (title(program), initial(values)), SPAWN))
         return address
 
     def become(self, program: type[Actor]) -> None:
         """Handle all messages behind this one as another program does, on the same heap."""
-        self._became = program.__qualname__
+        self._became = title(program)
         self._cut = True
 
     def stop(self) -> None:
@@ -315,6 +315,20 @@ def initial(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     made = tuple([(key, value_of(slot_at(key, value))) for key, value in values.items()])
     checked(made)
     return made
+
+
+def title(program: object) -> str:
+    """Return the name by which an office knows a class of actors.
+
+    Raises:
+        CallRefused: it is none.
+    """
+    if not isinstance(program, type) or not issubclass(program, Process):
+        kind = type(program).__qualname__
+        raise CallRefused(
+            f"an actor's program is a class that inherits from actors.Actor, not an object of type {kind}"
+        )
+    return program.__qualname__
 
 
 def check_address(address: object) -> None:

@@ -39,6 +39,7 @@ from actors.mail import (
     check_policy,
     checked,
     initial,
+    title,
 )
 from actors.mailroom import Mailroom
 from actors.memory import value_of
@@ -160,7 +161,7 @@ class PostOffice(Process):
             raise CallRefused(
                 f"spawn: {path_text(self.path)} has an actor {name!r}; stop it first, or find another name"
             )
-        desk = room.make(address, program.__qualname__, initial(values), self.path)
+        desk = room.make(address, title(program), initial(values), self.path)
         assert desk is not None
         room.files.write(desk)
         return address

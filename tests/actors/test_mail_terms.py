@@ -100,6 +100,13 @@ def test_a_policy_is_one_of_three() -> None:
         type("Odd", (Quiet,), {"on_failure": "retry"})
 
 
+@pytest.mark.parametrize("program", [Quiet.__name__, 7, int, None])
+def test_a_program_is_a_class_of_actors(program: Any) -> None:
+    for refused in (quiet().become, quiet().spawn):
+        with pytest.raises(CallRefused, match="program is a class that inherits from"):
+            refused(program)
+
+
 @pytest.mark.parametrize("where", ["actors", "hosts"])
 def test_an_office_has_classes_of_actors(where: str) -> None:
     with pytest.raises(ProgramError, match="is no class of actors"):

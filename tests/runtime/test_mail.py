@@ -441,6 +441,28 @@ async def test_an_actor_with_gas_that_runs_out_fails_on_that_message() -> None:
     assert (done, tuple(dead)) == (2, ("OutOfGas",))
 
 
+class Till(PostOffice):
+    hosts = (Oracle, Asker)
+
+    async def run(self) -> None:
+        self.spawn(Oracle, "oracle")
+        self.heap["answer"] = await self.ask(self.spawn(Asker), 4)
+
+
+class Purse(Root):
+    async def run(self) -> Any:
+        await self.put("till", program=Till, start=True, gas=self.heap["block", "gas"])
+        trap = await self.status("till")
+        return trap.kind.name, trap.gas, None if trap.failed else await self.get("till", "answer")
+
+
+async def test_hosted_actors_run_on_the_gas_of_their_office() -> None:
+    kind, used, answer = (await blocks(Purse, {"gas": 1_000_000}))[0]
+    assert (kind, answer) == ("RETURNED", 401)
+    assert await every_way(Purse, [{"gas": used}], placed=Till) == [("RETURNED", used, 401)]
+    assert await blocks(Purse, {"gas": used - 1}) == [("OUT_OF_GAS", used - 1, None)]
+
+
 # --- what an office refuses ---
 
 
