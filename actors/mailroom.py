@@ -99,11 +99,11 @@ class Mailroom:
                 instance = desk.instance
                 if outcome is ENDED and not instance._cut:  # type: ignore[union-attr]
                     self._sort(desk, instance._sent)  # type: ignore[union-attr]
-                    continue
-                await self._over(desk, outcome)
-                while desk.at < len(desk.now):
-                    await self._run(desk)
-                await self._close(ready)
+                else:
+                    await self._over(desk, outcome)
+                    while desk.at < len(desk.now):
+                        await self._run(desk)
+                    await self._close(ready)
             if self.escalated is not None or (until_answered and self.answer is not None):
                 break
         return done

@@ -162,6 +162,19 @@ async def test_the_office_may_ask(hosted: bool) -> None:
 
 
 @BOTH
+async def test_the_office_waits_no_longer_than_for_its_answer(hosted: bool) -> None:
+    class Busy(Actor):
+        async def receive(self, message: Any, sender: Any) -> Any:
+            self.tell(self.path, "again")
+            return message
+
+    async def block(self: Any) -> Any:
+        return await self.ask(self.spawn(Busy), 1), (await self.deliver(rounds=2)).more
+
+    assert await blocks(office(hosted, Busy, block=block), {}) == [(1, True)]
+
+
+@BOTH
 async def test_nobody_waits_for_an_answer_that_cannot_come(hosted: bool) -> None:
     class Failing(Actor):
         async def receive(self, message: Any, sender: Any) -> Any:
