@@ -476,6 +476,33 @@ async def test_hosted_actors_run_on_the_gas_of_their_office() -> None:
     assert await blocks(Purse, {"gas": used - 1}) == [("OUT_OF_GAS", used - 1, None)]
 
 
+class Spinning(Actor):
+    async def receive(self, message: Any, sender: Any) -> None:
+        turns = 0
+        while turns < message:
+            turns += 1
+
+
+class Mill(PostOffice):
+    hosts = (Spinning,)
+
+    async def run(self) -> None:
+        self.post(self.spawn(Spinning), self.heap["turns"])
+        await self.deliver()
+
+
+class Miller(Root):
+    async def run(self) -> Any:
+        turns = self.heap["block", "turns"]
+        await self.put("mill", {"turns": turns}, program=Mill, start=True, gas=100_000)
+        return (await self.status("mill")).kind.name
+
+
+async def test_a_hosted_actor_that_would_never_end_ends_with_the_gas_of_its_office() -> None:
+    inputs = [{"turns": 10}, {"turns": 10**12}, {"turns": 20}]
+    assert await every_way(Miller, inputs, placed=Mill) == ["RETURNED", "OUT_OF_GAS", "RETURNED"]
+
+
 # --- what an office refuses ---
 
 
