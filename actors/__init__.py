@@ -48,7 +48,9 @@ from actors.errors import (
 )
 from actors.heap import Heap
 from actors.keys import Key, Name, Path
+from actors.mail import Actor, NoAnswer
 from actors.merge import MergeConflict, Writer
+from actors.office import ActorFailed, PostOffice
 from actors.process import Process, Root
 from actors.proof import Proof
 from actors.reductions import add, append, maximum, minimum, union
@@ -60,6 +62,8 @@ from actors.workspaces import Team
 
 __all__ = [
     "ABSENT",
+    "Actor",
+    "ActorFailed",
     "BlockFailed",
     "BlockUnknown",
     "CallRefused",
@@ -82,9 +86,11 @@ __all__ = [
     "MergeConflict",
     "MissingKey",
     "Name",
+    "NoAnswer",
     "NoSuchChild",
     "OutOfGas",
     "Path",
+    "PostOffice",
     "Process",
     "ProgramError",
     "Proof",

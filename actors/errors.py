@@ -15,6 +15,8 @@
     ├── ChildFailed                   what a parent sees of a child that trapped
     │   ├── OutOfGas                  ... because its meter was empty
     │   └── HostFault                 ... because the machine under it failed it
+    ├── NoAnswer                      an ask that nobody will answer (in actors.mail)
+    ├── ActorFailed                   an actor failed whose program escalates that (in actors.office)
     ├── BlockFailed                   the root trapped: the block was not made, the head stays
     ├── ReplayDiverged                a program did not do again what its journal says it did
     ├── VerifyFailed                  a block, executed again, gave another result

@@ -97,3 +97,12 @@ WASM_STACK_BYTES: Final = 4 * 1024 * 1024
 WASM_MODULES_KEPT_MAX: Final = 64
 WASM_INSTANCES_KEPT_MAX: Final = 64
 WASM_INSTANCE_BYTES_KEPT_MAX: Final = 256 * 1024 * 1024
+
+#: How many messages an activation of an actor is given at most, and how many stand in one page of its letter.
+MESSAGES_MAX: Final = 40
+
+#: The largest message between actors, in bytes: a page of them is a value.
+MESSAGE_BYTES_MAX: Final = VALUE_BYTES_MAX // (MESSAGES_MAX + 8)
+
+#: How many dead letters an office keeps: the last ones.
+DEAD_LETTERS_MAX: Final = 1_000

@@ -38,7 +38,8 @@ _UNSEEN: Final = object()
 _NONE: Final[dict[bytes, Any]] = {}
 _FLAT: Final = frozenset({bool, type(None)})
 _SCALARS: Final = frozenset({int, str, bytes, float})
-_SMALL_INT: Final = 1 << 62
+#: Ints of a smaller magnitude are slots as they are.
+SMALL_INT: Final = 1 << 62
 _SCALAR_SIZE_MAX: Final = 1 << 20
 
 
@@ -71,7 +72,7 @@ def to_slot(value: Any) -> Slot:
     """
     kind = type(value)
     if kind is int:
-        if -_SMALL_INT < value < _SMALL_INT:
+        if -SMALL_INT < value < SMALL_INT:
             return value
     elif kind is str:
         if value.isascii() and len(value) < _SCALAR_SIZE_MAX:

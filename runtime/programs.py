@@ -102,11 +102,14 @@ def code_digest(programs: frozenset[type[Process]]) -> bytes:
     It is the same on every machine and Python version, and tells whether a block was made by the code at hand.
     Where there is no source (an interactive session), the names alone count.
     """
-    classes = {identity(base): base for program in programs for base in program.__mro__ if issubclass(base, Process)}
+    # An office runs the actors that it hosts itself: nothing but its class says so.
+    hosted = [actor for program in programs for actor in getattr(program, "hosts", ())]
+    ran = (*programs, *hosted)
+    classes = {identity(base): base for program in ran for base in program.__mro__ if issubclass(base, Process)}
     parts = [
         name.encode() + b"\0" + sha256(_source(cls).encode()).digest()
         for name, cls in sorted(classes.items())
-        if cls.__module__ != Process.__module__
+        if not cls.__module__.startswith("actors.")
     ]
     return sha256(b"".join(parts)).digest()
 

@@ -1,0 +1,409 @@
+"""The mailroom: rounds of mail, and where each message goes. What `actors.office` works with while it runs.
+
+A round, in the order of the addresses: everybody who has mail is given it, and started; hosted actors run meanwhile; letters
+are opened, and who was given less than all of its mail is given more, until nothing is left. Then what was sent is sorted,
+and waits for the next round. Nothing that is sent in a round is delivered in it.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.calls import Get, Put
+from actors.desks import Desk, programs_of
+from actors.errors import ChildFailed, ProgramError
+from actors.files import Files
+from actors.hosting import ENDED, Failure, begin, go_on, serve
+from actors.keys import encode_key, path_text
+from actors.limits import MESSAGES_MAX
+from actors.mail import ANSWER, ASK, DONE, HEAD, IN, MORE, OUT, REFUSAL, SPAWN, STOPS, TELL, WAITS, Actor
+from actors.memory import to_slot
+from actors.process import _call
+
+if TYPE_CHECKING:
+    from actors.mail import Address
+    from actors.office import PostOffice
+
+_IN: Final = encode_key(IN)
+_OUT: Final = encode_key(OUT)
+_by_address: Final = attrgetter("address")
+
+NOBODY: Final = "nobody there"
+STOPPED: Final = "stopped"
+TAKEN: Final = "the name is taken"
+AN_OFFICE: Final = "an office does not answer"
+TOO_LATE: Final = "an answer too late"
+NOT_TAKEN: Final = "it did not deliver its mail"
+
+
+class Mailroom:
+    """What an office knows while it runs.
+
+    Args:
+        office: the office.
+    """
+
+    def __init__(self, office: PostOffice) -> None:
+        self.office = office
+        self.path = office.path
+        self.meter = office.meter
+        self.programs = programs_of(office.hosts, office.actors, type(office).__qualname__)
+        #: Those in the next round.
+        self.ready: list[Desk] = []
+        self.desks: dict[Address, Desk] = {}
+        #: For the office itself: (message, sender); and the answer to what it asked.
+        self.own: list[tuple[Any, Address]] = []
+        self.answer: tuple[bool, Any] | None = None
+        #: For elsewhere: (to, message, kind, sender).
+        self.up: list[tuple[Address, Any, int, Address]] = []
+        #: (to, message, sender, why), not filed yet.
+        self.dead: list[tuple[Address, Any, Address, str]] = []
+        #: Who failed on what, where its program says to escalate.
+        self.escalated: tuple[Address, str] | None = None
+        #: How many messages were delivered.
+        self.messages = 0
+        #: Whether the mail is taken in that the office above brought.
+        self.taken = False
+        self._stopped: list[Desk] = []
+        self.files = Files(self)
+        self.files.open()
+
+    def take_in(self) -> None:
+        """Take in the mail that the office above brought: once, when the first mail is delivered."""
+        if self.files.below and not self.taken:
+            self.taken = True
+            mail = self.office.heap[IN]
+            for message, sender, kind, to in zip(*[iter(mail)] * 4, strict=True):
+                self.route(to, message, kind, sender)
+
+    # --- rounds ---
+
+    async def rounds(self, limit: int | None, *, until_answered: bool = False) -> int:
+        """Make rounds until no mail is ready, or so many; return how many."""
+        done = 0
+        while self.ready and done != limit:
+            done += 1
+            ready, self.ready = self.ready, []
+            desk = ready[0]
+            if len(ready) > 1 or not desk.hosted or desk.answer is not None or len(desk.mail) > MESSAGES_MAX:
+                await self._round(ready)
+            else:
+                # What passes from one hosted actor to the next is most of what many do, and has a shorter way.
+                desk.queued = desk.filed = False
+                desk.now = desk.given = given = desk.mail
+                desk.at, desk.mail = len(given), []
+                self.messages += desk.at
+                outcome = begin(desk, self.meter, self.desks)
+                instance = desk.instance
+                if outcome is ENDED and not instance._cut:  # type: ignore[union-attr]
+                    self._sort(desk, instance._sent)  # type: ignore[union-attr]
+                else:
+                    await self._over(desk, outcome)
+                    while desk.at < len(desk.now):
+                        await self._run(desk)
+                    await self._close(ready)
+            if self.escalated is not None or (until_answered and self.answer is not None):
+                break
+        return done
+
+    async def _round(self, ready: list[Desk]) -> None:
+        """Deliver the mail of all these, and sort what was sent."""
+        ready.sort(key=_by_address)
+        for desk in ready:
+            desk.queued = desk.filed = False
+            if desk.answer is None:
+                desk.now, desk.mail, desk.at = desk.mail, [], 0
+                self.messages += len(desk.now)
+        children = [desk for desk in ready if not desk.hosted]
+        for desk in children:
+            await self._start(desk)
+        if len(children) < len(ready):
+            for desk in ready:
+                if desk.hosted:
+                    await self._run(desk)
+                    while desk.at < len(desk.now):
+                        await self._run(desk)
+        while children:
+            started = []
+            for desk in children:
+                await self._collect(desk)
+                if desk.at < len(desk.now):
+                    # At once, so that it does not wait for the others.
+                    await self._start(desk)
+                    started.append(desk)
+            children = started
+        await self._close(ready)
+
+    async def _close(self, ready: list[Desk]) -> None:
+        """End a round."""
+        for desk in ready:
+            if desk.error is not None:
+                self._lament(desk)
+            if desk.reset and not desk.stops and desk.values is None:
+                # It is no failed process any more, and stands at the top of what it runs from now on.
+                await self.office.put(desk.address[-1], program=desk.program)
+                desk.reset = False
+            sent, desk.sent = desk.sent, []
+            self._sort(desk, sent)
+            if desk.mail and not desk.queued and desk.asked is None and not desk.stops:
+                desk.queued = True
+                self.ready.append(desk)
+        if self._stopped:
+            await self._clear_away()
+
+    async def _run(self, desk: Desk) -> None:
+        """Run an actor that the office hosts."""
+        if desk.answer is not None:
+            outcome = await go_on(desk, self.meter, self.desks)
+        else:
+            desk.give()
+            outcome = begin(desk, self.meter, self.desks)
+        await self._over(desk, outcome)
+
+    async def _over(self, desk: Desk, outcome: Any) -> None:
+        """Open the letter of an actor that the office hosts."""
+        if outcome is not ENDED and type(outcome) is not Failure:
+            if desk.asked is None:
+                desk.begun, desk.answers = desk.memory.snapshot(), []
+            outcome = await serve(desk, outcome, [])
+        if type(outcome) is Failure:
+            self._failed(desk, outcome.error)
+            return
+        instance = desk.instance
+        assert instance is not None
+        desk.sent += instance._sent
+        if instance._cut:
+            status = WAITS if outcome is not ENDED else STOPS if instance._stops else DONE
+            handled = 1 if len(desk.given) == 1 else instance.handled
+            self._ended(desk, status, handled, instance._became)
+            if outcome is ENDED:
+                desk.instance = None
+
+    async def _start(self, desk: Desk) -> None:
+        """Give an actor that is a process its mail, or the answer that it waits for."""
+        answer, desk.answer = desk.answer, None
+        if answer is None:
+            desk.give()
+            answer = tuple(chain.from_iterable(desk.given))
+        if desk.values is None and not desk.office:
+            program, desk.reset = desk.program if desk.reset else None, False
+            put = Put(desk.address[-1], ((_IN, to_slot(answer)),), program, (), True, desk.program.gas)
+            await _call(put)
+            return
+        values = {**dict(desk.values or ()), IN: answer}
+        if desk.office:
+            values[OUT] = None
+        program, desk.reset, desk.values = desk.program if desk.reset else None, False, None
+        await self.office.put(desk.address[-1], values, program=program, start=True, gas=desk.program.gas)
+
+    async def _collect(self, desk: Desk) -> None:
+        """Open the letter of an actor that is a process, once it has stopped."""
+        name = desk.address[-1]
+        try:
+            letter = await _call(Get(name, (_OUT,)))
+        except ChildFailed as failure:
+            self._failed(desk, failure.error)
+            return
+        if letter is None:
+            self._failed(desk, NOT_TAKEN)
+            return
+        status, handled, became, pages = letter[:HEAD]
+        entries = letter[HEAD:]
+        for page in range(pages):
+            entries += await self.office.get(name, (OUT, page + 1))
+        desk.sent += zip(*[iter(entries)] * (4 if desk.office else 3), strict=True)
+        self._ended(desk, status, handled, became)
+
+    def _ended(self, desk: Desk, status: int, handled: int, became: str | None) -> None:
+        """Note how an activation ended."""
+        if desk.asked is None and not desk.office:
+            desk.at -= len(desk.given) - handled
+            desk.given = desk.given[:handled]
+        if status == WAITS:
+            desk.asked = desk.given[-1]
+            desk.singly = 0
+            self._put_back(desk)
+            return
+        desk.asked = None
+        if became is not None:
+            desk.program, hosted = self.program(became)
+            if hosted is not desk.hosted:
+                where = "a process of its own" if desk.hosted else "hosted by its office"
+                raise ProgramError(
+                    f"{desk.place()} becomes {became}, which is {where} while it is not; list both alike"
+                )
+            desk.reset = not hosted
+        if status == STOPS:
+            self._stop(desk)
+        elif status == MORE and not desk.queued:
+            desk.queued = True
+            self.ready.append(desk)
+
+    # --- failure ---
+
+    def _failed(self, desk: Desk, error: str) -> None:
+        """Do about an actor that failed what its program says; it is back at where it was."""
+        desk.reset = not desk.hosted
+        if desk.asked is None and len(desk.given) > 1:
+            desk.at -= len(desk.given)
+            desk.singly = len(desk.given)
+            return
+        culprit = desk.asked or (desk.given[0] if desk.given else None)
+        desk.asked = None
+        desk.error = error
+        if culprit is not None:
+            desk.lost.append((culprit, error))
+        if desk.program.on_failure == "stop":
+            self._stop(desk)
+
+    def _lament(self, desk: Desk) -> None:
+        """Say on what an actor failed in this round."""
+        lost, desk.lost = desk.lost, []
+        for (message, sender, kind, *to), error in lost:
+            self.bury(to[0] if to else desk.address, message, kind, sender, error)
+        if desk.program.on_failure == "escalate" and self.escalated is None:
+            self.escalated = desk.address, desk.error or ""
+        desk.error = None
+
+    def _stop(self, desk: Desk) -> None:
+        desk.stops = True
+        self._put_back(desk)
+        self._stopped.append(desk)
+
+    def _put_back(self, desk: Desk) -> None:
+        """Put mail that an actor is not to be given in this round to that of the next."""
+        rest = desk.now[desk.at :]
+        desk.mail[:0], desk.now = rest, []
+        self.messages -= len(rest)
+
+    async def _clear_away(self) -> None:
+        """Do away with actors that have stopped, and with their mail."""
+        stopped, self._stopped = self._stopped, []
+        for desk in sorted(stopped, key=_by_address):
+            rest, desk.mail = desk.mail, []
+            del self.desks[desk.address]
+            for message, sender, kind, *to in rest:
+                self.bury(to[0] if to else desk.address, message, kind, sender, STOPPED)
+            if desk.queued:
+                self.ready.remove(desk)
+            self.files.remove(desk)
+            if not desk.hosted and desk.values is None:
+                await self.office.drop(desk.address[-1])
+
+    def bury(self, to: Address, message: Any, kind: int, sender: Address, why: str) -> None:
+        """Make a message a dead letter; whoever asked it learns of it."""
+        self.dead.append((to, message, sender, why))
+        if kind == ASK:
+            self.route(sender, why, REFUSAL, to)
+
+    # --- where mail goes ---
+
+    def _sort(self, desk: Desk, sent: list[Any]) -> None:
+        """Take what was sent to where it waits for the next round."""
+        if desk.office:
+            for to, message, kind, sender in sent:
+                self.route(to, message, kind, sender)
+            return
+        sender = desk.address
+        desks = self.desks
+        last: Any = None
+        append: Any = None
+        for to, message, kind in sent:
+            if kind != TELL:
+                self.route(to, message, kind, sender)
+            elif to is last:
+                append((message, sender, TELL))
+            else:
+                known = desks.get(to)
+                if known is None or known.office:
+                    self.route(to, message, TELL, sender)
+                    continue
+                last, append = to, known.mail.append
+                append((message, sender, TELL))
+                if not known.queued and known.asked is None:
+                    known.queued = True
+                    self.ready.append(known)
+
+    def route(self, to: Address, message: Any, kind: int, sender: Address) -> Desk | None:
+        """Take one piece of mail to where it waits for the next round. Returns whose mail it is, if that is here."""
+        if kind == SPAWN:
+            program, values = message
+            self.make(to, program, values, sender)
+            return None
+        desk = self.desks.get(to) or self.find(to)
+        if desk is None:
+            self._elsewhere(to, message, kind, sender)
+            return None
+        if desk.office:
+            desk.mail.append((message, sender, kind, to))
+        elif kind <= ASK:
+            desk.mail.append((message, sender, kind))
+            if desk.asked is not None:
+                return desk
+        else:
+            desk.answer = (kind == ANSWER, message)
+            desk.filed = False
+        if not desk.queued:
+            desk.queued = True
+            self.ready.append(desk)
+        return desk
+
+    def find(self, to: Address) -> Desk | None:
+        """Return the desk here that takes the mail for an address, if there is one."""
+        size = len(self.path) + 1
+        if len(to) < size or to[: size - 1] != self.path:
+            return None
+        here = to[:size]
+        desk = self.desks.get(here)
+        if desk is None:
+            desk = self.files.read(here)
+            if desk is None:
+                return None
+            self.desks[here] = desk
+        return desk if len(to) == size or desk.office else None
+
+    def _elsewhere(self, to: Address, message: Any, kind: int, sender: Address) -> None:
+        if to == self.path:
+            if kind == TELL:
+                self.own.append((message, sender))
+            elif kind == ASK:
+                self.bury(to, message, kind, sender, AN_OFFICE)
+            elif self.files.given_up(sender):
+                self.dead.append((to, message, sender, TOO_LATE))
+            else:
+                self.answer = (kind == ANSWER, message)
+        elif to[: len(self.path)] != self.path and self.files.below:
+            self.up.append((to, message, kind, sender))
+        else:
+            self.bury(to, message, kind, sender, NOBODY)
+
+    def make(self, address: Address, program: str, values: tuple[tuple[str, Any], ...], sender: Address) -> Desk | None:
+        """Make a new actor."""
+        if self.find(address) is not None:
+            self.bury(address, program, TELL, sender, TAKEN)
+            return None
+        cls, hosted = self.program(program)
+        desk = Desk(address, cls, hosted, not issubclass(cls, Actor))
+        if hosted:
+            desk.begin(values)
+        else:
+            desk.values, desk.reset = values, True
+        self.desks[address] = desk
+        return desk
+
+    def program(self, name: str) -> tuple[type[Any], bool]:
+        """Return the class of that name, and whether it is hosted.
+
+        Raises:
+            ProgramError: the office does not know it.
+        """
+        known = self.programs.get(name)
+        if known is None:
+            office = type(self.office).__qualname__
+            raise ProgramError(
+                f"{path_text(self.path)} is to have an actor of the class {name}, which {office} does not know; "
+                f"name it in {office}.actors, or in {office}.hosts"
+            )
+        return known

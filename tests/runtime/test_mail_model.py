@@ -1,0 +1,66 @@
+"""Random mail: hosted or not, in whatever way it is run, it does what the model does."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mail_model import Model
+from mail_programs import Apart, Hosting, Mixed, Shy, mail
+from ways import every_way
+
+import runtime
+from actors.values import encode, freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HOSTILE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+
+@st.composite
+def blocks(draw: Any) -> Any:
+    return mail(lambda options: draw(st.sampled_from(options)))
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+async def check(inputs: Any) -> None:
+    model = Model()
+    expected = [model.advance(*block["mail"]) for block in inputs]
+    for office in (Hosting, Mixed, Apart):
+        async with runtime.Runtime(office) as rt:
+            for block, wanted in zip(inputs, expected, strict=True):
+                got = (await rt.advance(block)).data
+                assert got == wanted, office.__name__
+                assert encode(got) == encode(freeze(wanted)), office.__name__
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=_HOSTILE)
+@given(inputs=blocks())
+def test_random_mail_does_what_the_model_does_whoever_is_hosted(runner: Any, inputs: Any) -> None:
+    runner.run(check(inputs))
+
+
+@pytest.mark.long
+@settings(max_examples=2_000, deadline=None, suppress_health_check=_HOSTILE)
+@given(inputs=blocks())
+def test_much_random_mail_does_what_the_model_does_whoever_is_hosted(runner: Any, inputs: Any) -> None:
+    runner.run(check(inputs))
+
+
+@pytest.mark.parametrize("office", [Hosting, Mixed, Apart])
+@pytest.mark.parametrize("seed", range(4))
+async def test_random_mail_gives_the_same_hashes_in_every_way(office: Any, seed: int) -> None:
+    inputs = [block for turn in range(3) for block in mail(random.Random(10 * seed + turn).choice)]
+    model = Model()
+    data = await every_way(office, inputs, placed=Shy if seed == 0 and office is not Hosting else None)
+    assert data == [model.advance(*block["mail"]) for block in inputs]
