@@ -89,7 +89,7 @@ class Files:
         if not hosted:
             desk.reset = desk.values is not None
         else:
-            desk.base = heap.region((ROOM, "heaps", name)).tree
+            desk.base = heap.region((ROOM, "heaps", name)).machine_tree
             desk.memory = Memory(desk.base)
         if waits:
             given = heap[ROOM, "asked", name]
@@ -97,7 +97,7 @@ class Files:
             desk.asked = desk.given[-1]
             desk.answer = heap.get((ROOM, "answer", name))
             if hosted:
-                desk.begun = heap.region((ROOM, "begun", name)).tree
+                desk.begun = heap.region((ROOM, "begun", name)).machine_tree
                 desk.answers = [*heap.values((ROOM, "asked", name), low=0)]
         return desk
 
@@ -134,9 +134,9 @@ class Files:
         slots = {**memory.kept, **memory.writes}
         if slots:
             prefix = encode_key(key)
-            if self.room.office.meter is not None:
-                self.room.office.meter.charge(sum([write_cost(form, slot) for form, slot in slots.items()]))
-            self.heap.memory.write({prefix + form: slot for form, slot in slots.items()})
+            if self.room.office.machine_meter is not None:
+                self.room.office.machine_meter.charge(sum([write_cost(form, slot) for form, slot in slots.items()]))
+            self.heap.machine_memory.write({prefix + form: slot for form, slot in slots.items()})
 
     def remove(self, desk: Desk) -> None:
         """Remove an actor from the files, but for its mail."""
@@ -150,7 +150,7 @@ class Files:
             heap.pop((ROOM, "answer", name), None)
         if not desk.hosted:
             return
-        prefix, memory = encode_key((ROOM, "heaps", name)), heap.memory
+        prefix, memory = encode_key((ROOM, "heaps", name)), heap.machine_memory
         if len(desk.base):
             heap.clear((ROOM, "heaps", name))
             return

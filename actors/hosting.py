@@ -118,7 +118,7 @@ def _handling(instance: Actor, given: list[Any]) -> Coroutine[Any, Any, Any]:
 def _seat(desk: Desk, meter: Meter | None, known: Container[Address]) -> Actor:
     instance: Actor = desk.program()
     instance._hosted, instance._known = True, known
-    instance.bind(desk.memory, desk.address, meter)
+    instance.machine_bind(desk.memory, desk.address, meter)
     desk.instance, desk.plain = instance, len(instance.__dict__)
     return instance
 

@@ -103,9 +103,9 @@ class Actor(Process):
         super().__init_subclass__(**more)
         check_policy(cls)
 
-    def bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
+    def machine_bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
         """Give the instance its heap, path and meter. The machine's; programs have no use for it."""
-        super().bind(memory, path, meter)
+        super().machine_bind(memory, path, meter)
         #: (to, message, kind), in the order in which it was sent.
         self._sent: list[tuple[Address, Any, int]] = []
         #: Whether the rest of the mail is not for this activation.

@@ -48,7 +48,7 @@ class Mailroom:
     def __init__(self, office: PostOffice) -> None:
         self.office = office
         self.path = office.path
-        self.meter = office.meter
+        self.meter = office.machine_meter
         self.programs = programs_of(office.hosts, office.actors, type(office).__qualname__)
         #: Those in the next round.
         self.ready: list[Desk] = []

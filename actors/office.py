@@ -124,9 +124,9 @@ class PostOffice(Process):
                 raise ProgramError(f"{cls.__qualname__} cannot host {program.__qualname__}: {why}; name it in `actors`")
         programs_of(cls.hosts, cls.actors, cls.__qualname__)
 
-    def bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
+    def machine_bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
         """Give the instance its heap, path and meter. The machine's; programs have no use for it."""
-        super().bind(memory, path, meter)
+        super().machine_bind(memory, path, meter)
         self._room = None
 
     async def run(self) -> None:

@@ -23,7 +23,7 @@ class Quiet(Actor):
 
 def quiet() -> Quiet:
     actor = Quiet()
-    actor.bind(Memory(), ("shop", "quiet"))
+    actor.machine_bind(Memory(), ("shop", "quiet"))
     return actor
 
 
