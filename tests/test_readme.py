@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import runtime
-from actors import Heap
+from actors import Heap, Root
 from actors.memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -188,3 +192,57 @@ def test_asyncio_run_works_as_well() -> None:
             return (await rt.advance()).number
 
     assert asyncio.run(main()) == 1
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Write blocks of the README, each named by something that stands in it, into one module, and import that."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(ROOT)
+
+    def write(*named: str) -> Any:
+        blocks = [next(block for block in PYTHON if name in block) for name in named]
+        (tmp_path / "readme_blocks.py").write_text("\n\n".join(blocks))
+        return importlib.import_module("readme_blocks")
+
+    yield write
+    sys.modules.pop("readme_blocks", None)
+
+
+async def data_of(program: type[Root], *inputs: Any) -> list[Any]:
+    async with runtime.Runtime(program, workers=0) as rt:
+        made = [(await rt.advance(value)).data for value in inputs]
+        assert await rt.verify() == len(inputs)
+        return made
+
+
+async def test_the_guest_runs_out_of_gas_and_is_started_again(written: Any) -> None:
+    ((n, gas),) = await data_of(written("class Guest").Host, {})
+    assert n == 0 and 0 < gas < 50_000
+
+
+async def test_the_modules_of_webassembly_run(written: Any) -> None:
+    wasmtime = pytest.importorskip("wasmtime")
+    code = bytes(wasmtime.wat2wasm((ROOT / "examples/wasm/counter.wat").read_text()))
+    assert await data_of(written("class Wards").Wards, {"code": code}) == [(5, 7)]
+
+
+async def test_the_cubes_are_mapped(written: Any) -> None:
+    ((odd, total),) = await data_of(written("class Cubes").Cubes, {})
+    assert list(odd) == [1, 27, 125, 343, 729] and total == sum(n**3 for n in range(100))
+
+
+async def test_the_team_sorts(written: Any) -> None:
+    assert await data_of(written("class Sorted").Sorted, {"cells": [3, 1, 2, 9, 0]}) == [(0, 1, 2, 3, 9)]
+
+
+async def test_the_ladder_is_climbed_over_blocks(written: Any) -> None:
+    states = await data_of(written("class Guest", "class Overseer").Overseer, {}, {}, {})
+    assert [state for state, _ in states] == ["done"] * 3 and states[0][1] >= 1
+
+
+def test_the_bank_of_actors_says_what_stands_beside_it(written: Any, tmp_path: Path) -> None:
+    written("class Bank")
+    done = command(f"{sys.executable} readme_blocks.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("(150, 6, ") and done.stdout.count("90") == 1

@@ -181,7 +181,7 @@ def _read(cls: type[WasmProcess]) -> str | bytes | None:
         return module
     if type(module) is not str:
         raise ProgramError(f"{cls.__qualname__}: module is a {type(module).__name__}; it is a path, bytes or text")
-    if module.lstrip().startswith("("):
+    if "\n" in module or module.lstrip().startswith(("(", ";")):
         return module
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     path = (Path() if file is None else Path(file).parent) / module
