@@ -222,6 +222,14 @@ class Record:
             if limits.calls is not None:
                 self.items_max = min(2 * limits.calls, JOURNAL_ITEMS_MAX)
 
+    def open_journal(self) -> None:
+        """Take the kind of journal that the program keeps: it begins at the top of `run`."""
+        assert self.program is not None
+        if not self.program.journal and (self.limits is None or self.limits.calls is None):
+            self.journal = NO_JOURNAL
+        elif self.journal is NO_JOURNAL:
+            self.journal = []
+
     def adopt(self, child: Record) -> Record:
         """Take a child in hand, and return it."""
         if not self.children:

@@ -31,7 +31,7 @@ from actors.process import Root
 from actors.tree import EMPTY
 from actors.values import decode
 from runtime.guards import install
-from runtime.kernel import RAISED, Kernel
+from runtime.kernel import RAISED, Kernel, perform
 from runtime.metering import several_threads
 from runtime.programs import ProgramUnknown, identity, work_for
 from runtime.record import RUNNING, Record
@@ -130,7 +130,7 @@ class _Desk:
         child = root.children.get(self.name) or root.adopt(Record(root, self.name, Memory()))
         if call.limits is not None:
             child.limit(call.limits)
-        self.kernel.perform(child, call)
+        perform(self.kernel, child, call)
 
     def run(self) -> None:
         """Run the activation that begins."""

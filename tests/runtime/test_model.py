@@ -124,7 +124,7 @@ async def check_every_way(blocks: Any) -> None:
         assert await run(blocks, order=Shuffle(seed)) == expected, f"Shuffle({seed})"
     assert await run(blocks, forget=True) == expected, "forget"
     assert await run(blocks, order=Shuffle(4), forget=True) == expected, "Shuffle(4), forget"
-    with patch("runtime.kernel.RECORDS_KEPT_MAX", 0):
+    with patch("runtime.kernel.core.RECORDS_KEPT_MAX", 0):
         assert await run(blocks) == expected, "idle processes let go of after every block"
     with tempfile.TemporaryDirectory(dir=_DIRECTORY) as directory:
         assert await run_reopened(blocks, Path(directory, "a.db")) == expected, "reopened"

@@ -137,7 +137,7 @@ async def test_what_a_process_was_is_in_the_workers_memory_at_its_next_activatio
     """The coroutine goes on where it stands: the program is begun once, whatever the number of turns."""
     with thread_slots():
         begun = []
-        with patch.object(worker_programs.Counting, "bind", _noting(worker_programs.Counting.bind, begun)):
+        with patch.object(worker_programs.Counting, "machine_bind", _noting(worker_programs.Counting.machine_bind, begun)):
             async with runtime.Runtime(Everything, workers=2) as rt:
                 for x in range(6):
                     await rt.advance({"do": "count", "x": x})
@@ -253,7 +253,7 @@ def test_another_package_of_that_name_in_the_working_directory_is_not_what_worke
 async def test_what_ran_on_a_branch_that_was_left_is_not_run_again(tmp_path: Path) -> None:
     with thread_slots():
         runs: list[Any] = []
-        with patch.object(worker_programs.Square, "bind", _noting(worker_programs.Square.bind, runs)):
+        with patch.object(worker_programs.Square, "machine_bind", _noting(worker_programs.Square.machine_bind, runs)):
             async with runtime.Runtime(Everything, workers=2, store=tmp_path / "a.db") as rt:
                 await rt.advance({"do": "squares", "xs": [1, 2, 3]})
                 await rt.advance({"do": "begin", "names": ["p"], "x": 7})

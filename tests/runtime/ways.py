@@ -35,7 +35,7 @@ async def every_way(program: type[Root], inputs: list[Any], placed: type[Any] | 
     expected = [block.hash for block in blocks]
     for how in ({"order": Shuffle(1)}, {"forget": True}, {"order": Shuffle(2), "forget": True}):
         assert [block.hash for block in await make(program, inputs, workers=0, **how)] == expected, how
-    with patch("runtime.kernel.RECORDS_KEPT_MAX", 0):
+    with patch("runtime.kernel.core.RECORDS_KEPT_MAX", 0):
         assert [block.hash for block in await make(program, inputs, workers=0)] == expected, "shed"
     with tempfile.TemporaryDirectory() as directory:
         for value, digest in zip(inputs, expected, strict=True):
