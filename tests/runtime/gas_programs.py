@@ -200,3 +200,42 @@ class Warden(Root):
             return await self.get("g", "refused")
         except (ChildFailed, LimitExceeded) as error:
             return type(error).__name__, str(error)
+
+
+class Winding(Process):
+    """Winds through every kind of tick, tries to swallow what stops it, has a child, and stops in the middle."""
+
+    async def run(self) -> None:
+        self.heap["log"] = ("begun",)
+        total = 0
+        for n in range(4):
+            try:
+                total += sum([m for m in range(n) if m % 2]) + (lambda x: x * x)(n)
+                if n == 2:
+                    raise ValueError
+            except BaseException:
+                self.heap["caught", n] = total
+            finally:
+                self.heap["n"] = n
+        while total > 20:
+            total -= 7
+        await self.put("leaf", {"cost": 5}, program=Leaf, start=True)
+        self.heap["log"] += (total, await self.get("leaf", "done"))
+        await self.ret()
+        self.heap.clear("caught")
+        self.heap["log"] += tuple(self.heap.keys())
+        await self.merge("leaf")
+
+
+class Winder(Root):
+    """Starts Winding with the block's gas; a block without gas puts something into it."""
+
+    async def run(self) -> Any:
+        if ("block", "gas") not in self.heap:
+            await self.put(
+                "w", {"fed": self.heap["block", "fed"]}, program=Winding if self.heap["block", "new"] else None
+            )
+            return None
+        await self.put("w", start=True, gas=self.heap["block", "gas"])
+        trap = await self.status("w")
+        return trap.kind.name, trap.gas, trap.middle

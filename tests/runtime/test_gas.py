@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
-from gas_programs import Busy, Household, Late, Patient, Rich, Sharing
+from gas_programs import Busy, Household, Late, Patient, Rich, Sharing, Winder
 from ways import every_way, make
 
+import runtime
 from actors import BlockFailed, CallRefused, Process, Root
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHILDREN = (("a", 100, 400), ("b", 200, None), ("c", 50, 300))
 
@@ -125,3 +130,45 @@ async def test_charge_takes_gas_and_refuses_what_is_none() -> None:
 
     (block,) = await make(Top, [{}])
     assert block.data == "OUT_OF_GAS"
+
+
+def shown(view: runtime.ProcessView) -> Any:
+    """What a process is, but for what its last activation came to."""
+    return (
+        view.heap.digest(),
+        view.program,
+        view.trap.middle,
+        {name: shown(child) for name, child in view.children.items()},
+    )
+
+
+async def test_out_of_gas_at_every_tick_leaves_what_there_was_bit_for_bit() -> None:
+    async with runtime.Runtime(Winder, workers=0) as rt, runtime.Runtime(Winder, workers=0) as undisturbed:
+        for fed in (True, False):
+            await rt.advance({"fed": fed, "new": fed})
+            await undisturbed.advance({"fed": fed, "new": fed})
+            before = shown(rt.state().at("/w"))
+            _, enough, middle = (await undisturbed.advance({"gas": 10**9})).data
+            assert middle is fed
+            for gas in range(enough):
+                block = await rt.advance({"gas": gas})
+                assert block.data[:2] == ("OUT_OF_GAS", gas)
+                assert block.gas_used == gas
+                assert shown(rt.state().at("/w")) == before
+            assert (await rt.advance({"gas": enough})).data == ("RETURNED", enough, middle)
+            assert shown(rt.state().at("/w")) == shown(undisturbed.state().at("/w"))
+        assert await rt.verify() == rt.head.number
+
+
+async def test_a_reorg_agrees_on_gas_with_what_ran_before(tmp_path: Path) -> None:
+    start, again = {"children": CHILDREN, "gas": 10**6}, {"children": CHILDREN[:1], "gas": 10**6}
+    with patch.object(Sharing, "placement", "worker"):
+        async with runtime.Runtime(Household, tmp_path / "a.db", workers=2) as rt:
+            first = [await rt.advance(start), await rt.advance(again)]
+            await rt.revert(0)
+            assert [(await rt.advance(value)).hash for value in (start, again)] == [block.hash for block in first]
+            await rt.revert(1)
+            other = await rt.advance({**again, "gas": 10**6 - 1})
+            assert (other.data, other.gas_used) == (first[1].data, first[1].gas_used)
+            assert other.hash != first[1].hash
+            assert await rt.verify() == 2

@@ -137,7 +137,9 @@ async def test_what_a_process_was_is_in_the_workers_memory_at_its_next_activatio
     """The coroutine goes on where it stands: the program is begun once, whatever the number of turns."""
     with thread_slots():
         begun = []
-        with patch.object(worker_programs.Counting, "machine_bind", _noting(worker_programs.Counting.machine_bind, begun)):
+        with patch.object(
+            worker_programs.Counting, "machine_bind", _noting(worker_programs.Counting.machine_bind, begun)
+        ):
             async with runtime.Runtime(Everything, workers=2) as rt:
                 for x in range(6):
                     await rt.advance({"do": "count", "x": x})
