@@ -1,8 +1,8 @@
 """The kernel: the rules of the contract as a state machine. An event comes in, effects go out.
 
 An event is something that a process did (made a call, returned, failed) or that the outside did (handed in a block).
-`TRANSITIONS` says what is done with it, by the stage of the process and the kind of event; an event with no entry there
-is a bug, and the error carries the story of the last ones. An effect is put on the agenda: resume this process with
+`CALLS` and `TRANSITIONS` say what is done with it, by the stage of the process and the kind of event; what has no entry
+there is a bug, and the error carries the story of the last ones. An effect is put on the agenda: resume this process with
 that answer, or throw it an error. Whoever performs effects (runtime.stepper) reports what came of them as events.
 
 Here are the machine's state, the agenda, and blocks. What is done with each event stands beside: `puts`, `gets` (and how a
@@ -33,9 +33,9 @@ from actors.trap import TrapKind
 from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
 from runtime.guards import here
 from runtime.journal import Resumed
-from runtime.kernel.gets import do_get, do_status, drop, get, status
+from runtime.kernel.gets import drop, get, status
 from runtime.kernel.meters import charge, fill, now, out_of_gas
-from runtime.kernel.puts import copy_in, do_put, put
+from runtime.kernel.puts import copy_in, put
 from runtime.kernel.stops import ended, failed, ret, returned, snapshot
 from runtime.metering import closing
 from runtime.record import DRAWS, READY, RUNNING, STAGES, STOPPED, WAITING, Record
@@ -148,6 +148,13 @@ class Kernel:
             if metered is None:
                 return out_of_gas(self, record)
             event = metered
+        call = CALLS.get(type(event))
+        if call is not None and record.stage == RUNNING:
+            journal = record.journal
+            if len(journal) >= record.items_max:
+                return self._journal_full(record)
+            journal.append(event)
+            return call(self, record, event)
         transition = TRANSITIONS[record.stage].get(type(event))
         if transition is None:
             raise self.bug(
@@ -216,7 +223,7 @@ class Kernel:
         record.journal.append(error)
         return (record, None, error)
 
-    def journal_full(self, record: Record) -> Effect:
+    def _journal_full(self, record: Record) -> Effect:
         """Refuse one call too many; it is not in the journal, for no replay ever comes this far."""
         error = LimitExceeded(
             f"{path_text(record.path)} made {record.items_max // 2} system calls in one activation, which is the limit; "
@@ -254,7 +261,7 @@ class Kernel:
             if child.gas == DRAWS and child.trap is TrapKind.OUT_OF_GAS:
                 # What it had was all that there is here.
                 return out_of_gas(self, record)
-        return _AGAIN[type(call)](self, record, call)
+        return CALLS[type(call)](self, record, call)
 
     def let_begin(self, record: Record) -> None:
         """Put a process that was held back on the agenda."""
@@ -358,28 +365,21 @@ def _close_coroutine(activation: Any, program: type[Process] | None) -> None:
         fence.program = None
 
 
-#: What becomes of a call whose caller had to wait.
-_AGAIN: Final[dict[Any, Callable[[Kernel, Record, Any], Effect | None]]] = {
-    Put: do_put,
-    Get: do_get,
-    Status: do_status,
+#: How a system call is performed, by its type: when it is made, and again when the child has stopped for which it waited.
+CALLS: Final[dict[type, Callable[[Kernel, Record, Any], Effect | None]]] = {
+    Put: put,
+    Get: get,
+    Status: status,
+    Drop: drop,
+    Now: now,
+    Ret: ret,
+    Snapshot: snapshot,
 }
 
-#: What is done with an event, by the stage of the process that it is about and the type of the event.
+#: What is done with any other event, by the stage of the process that it is about and the type of the event.
 TRANSITIONS: Final[dict[int, dict[type, Callable[[Kernel, Record, Any], Effect | None]]]] = {
     STOPPED: {Input: Kernel._input},
     READY: {},
-    RUNNING: {
-        Put: put,
-        Get: get,
-        Status: status,
-        Drop: drop,
-        Now: now,
-        Ret: ret,
-        Snapshot: snapshot,
-        Returned: returned,
-        Failed: failed,
-        Ended: ended,
-    },
+    RUNNING: {Returned: returned, Failed: failed, Ended: ended},
     WAITING: {ChildStopped: Kernel._child_stopped},
 }

@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 
 
 def get(kernel: Kernel, record: Record, call: Get) -> Effect | None:
-    journal = record.journal
-    if len(journal) >= record.items_max:
-        return kernel.journal_full(record)
-    journal.append(call)
-    return do_get(kernel, record, call)
-
-
-def do_get(kernel: Kernel, record: Record, call: Get) -> Effect | None:
+    """Copy out of a child; wait where it has not stopped."""
     child = record.children.get(call.child) or kernel.fetch(record, call.child)
     if child is None:
         return kernel.refuse(record, no_such_child(kernel, record, call.child))
@@ -71,14 +64,7 @@ def do_get(kernel: Kernel, record: Record, call: Get) -> Effect | None:
 
 
 def status(kernel: Kernel, record: Record, call: Status) -> Effect | None:
-    journal = record.journal
-    if len(journal) >= record.items_max:
-        return kernel.journal_full(record)
-    journal.append(call)
-    return do_status(kernel, record, call)
-
-
-def do_status(kernel: Kernel, record: Record, call: Status) -> Effect | None:
+    """Tell why a child stopped; wait where it has not."""
     child = record.children.get(call.child) or kernel.fetch(record, call.child)
     if child is None:
         return kernel.refuse(record, no_such_child(kernel, record, call.child))
@@ -88,10 +74,7 @@ def do_status(kernel: Kernel, record: Record, call: Status) -> Effect | None:
 
 
 def drop(kernel: Kernel, record: Record, call: Drop) -> Effect | None:
-    journal = record.journal
-    if len(journal) >= record.items_max:
-        return kernel.journal_full(record)
-    journal.append(call)
+    """End a child and its subtree, running or not."""
     child = record.children.get(call.child) or kernel.fetch(record, call.child)
     if child is None:
         return kernel.refuse(record, no_such_child(kernel, record, call.child))

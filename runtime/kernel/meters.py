@@ -48,6 +48,7 @@ def charge(kernel: Kernel, record: Record, event: Event) -> Event | None:
 
 
 def out_of_gas(kernel: Kernel, record: Record) -> Effect | None:
+    """Take a process back whose meter is empty."""
     return trapped(kernel, record, TrapKind.OUT_OF_GAS, OutOfGas.__name__, None)
 
 
@@ -61,10 +62,7 @@ def let_draw(kernel: Kernel, record: Record, child: Record) -> None:
 
 
 def now(kernel: Kernel, record: Record, call: Now) -> Effect | None:
-    journal = record.journal
-    if len(journal) >= record.items_max:
-        return kernel.journal_full(record)
-    journal.append(call)
+    """Tell the time of the block in which the activation was started."""
     if record.time is None:
         told = (
             f"now: the block in which {path_text(record.path)} was started has no time; put it into the block's input"

@@ -29,14 +29,7 @@ if TYPE_CHECKING:
 
 
 def put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
-    journal = record.journal
-    if len(journal) >= record.items_max:
-        return kernel.journal_full(record)
-    journal.append(call)
-    return do_put(kernel, record, call)
-
-
-def do_put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
+    """Change a child that is stopped, and start it; wait where it has not stopped."""
     name = call.child
     child = record.children.get(name) or kernel.fetch(record, name)
     if call.start and call.program is None and (child is None or child.program is None):

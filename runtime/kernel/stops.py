@@ -33,11 +33,8 @@ RAISED: Final[dict[TrapKind, type[ChildFailed]]] = {
 
 
 def ret(kernel: Kernel, record: Record, call: Ret) -> Effect | None:
-    journal = record.journal
-    if len(journal) >= record.items_max:
-        return kernel.journal_full(record)
-    journal.append(call)
-    if journal is NO_JOURNAL:
+    """Stop in the middle of `run`."""
+    if record.journal is NO_JOURNAL:
         return kernel.refuse(record, _in_one_piece(record, "ret"))
     if record.parent is None:
         told = "ret: the root has no parent to return to; close the block with snapshot()"
@@ -47,13 +44,10 @@ def ret(kernel: Kernel, record: Record, call: Ret) -> Effect | None:
 
 
 def snapshot(kernel: Kernel, record: Record, call: Snapshot) -> Effect | None:
-    journal = record.journal
-    if len(journal) >= record.items_max:
-        return kernel.journal_full(record)
-    journal.append(call)
+    """Close the block in the middle of `run`."""
     if record.parent is not None:
         return kernel.refuse(record, CallRefused(f"snapshot: {path_text(record.path)} is not the root"))
-    if journal is NO_JOURNAL:
+    if record.journal is NO_JOURNAL:
         return kernel.refuse(record, _in_one_piece(record, "snapshot"))
     stop_in_the_middle(kernel, record)
     close(kernel, call.data, call.region)
@@ -71,6 +65,7 @@ def stop_in_the_middle(kernel: Kernel, record: Record) -> None:
 
 
 def returned(kernel: Kernel, record: Record, event: Returned) -> Effect | None:
+    """Note the end of `run`."""
     if record.parent is None:
         try:
             data = to_slot(event.value)
@@ -97,6 +92,7 @@ def at_its_end(kernel: Kernel, record: Record) -> Effect | None:
 
 
 def ended(kernel: Kernel, record: Record, event: Ended) -> Effect | None:
+    """Take what became of an activation that ran elsewhere."""
     record.used, record.ran = event.used, set(event.ran) or None
     if kernel.turns is not None:
         for path, turns in event.turns.items():
@@ -152,6 +148,7 @@ def close(kernel: Kernel, data: Slot, region: bytes | None) -> None:
 
 
 def failed(kernel: Kernel, record: Record, event: Failed) -> Effect | None:
+    """Take a process back whose `run` raised."""
     if record.parent is None:
         root_failed(kernel, event.error)
         return None
