@@ -115,7 +115,7 @@ def metered_code(function: FunctionType) -> CodeType:
         found = _file(function, name, sent).find(code)
         if found is not None:
             return found
-    if text is None and not _adopted:
+    if text is None:
         raise _unfound(function, f"there is no source at {here}; define it in a file")
     raise _unfound(function, f"{here} is not what it was made from; start again with the file as it is now")
 

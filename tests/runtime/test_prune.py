@@ -161,7 +161,7 @@ async def test_what_changes_nothing_leaves_nothing_stale_and_costs_nothing_that_
             if reopened:
                 await rt.revert(rt.head)
         for region in ("r", "long"):
-            assert len({rt.state(block).heap.region(region).tree.digest() for block in rt.blocks()}) == 1
+            assert len({rt.state(block).heap.region(region).machine_tree.digest() for block in rt.blocks()}) == 1
         for keep in (2, 1):
             await rt.prune(keep)
             assert stored(store) == reachable(store)
