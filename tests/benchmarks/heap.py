@@ -207,7 +207,7 @@ def stored(path: Path) -> Iterator[Heap]:
     """Give the heap that a child has whose heap is the accounts, with nothing of it loaded yet."""
     store = SqliteStore(path, writer=False)
     try:
-        yield Heap(Memory(ProcessView(History(store).head_state, ()).heap.region("accounts").tree))
+        yield Heap(Memory(ProcessView(History(store).head_state, ()).heap.region("accounts").machine_tree))
     finally:
         store.close()
 
