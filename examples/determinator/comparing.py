@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -26,11 +26,11 @@ class Machine:
     def __init__(self, workload: Workload, workers: int) -> None:
         self._runtime = runtime.Runtime(workload.program, workers=workers)
 
-    async def __aenter__(self) -> Machine:
+    async def __aenter__(self) -> Self:
         await self._runtime.__aenter__()
         return self
 
-    async def __aexit__(self, *error: Any) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._runtime.__aexit__(*error)
 
     async def tell(self, problem: dict[str, Any]) -> None:

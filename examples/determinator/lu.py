@@ -110,7 +110,7 @@ class Columns(Process):
     async def run(self) -> None:
         heap, step = self.heap, self.heap["step"]
         columns = {n: list(heap.values(("column", n), low=step)) for n in owned(heap["owner"], step)}
-        for number, blocks in bring(step, list(heap.values("pivot")), columns).items():
+        for number, blocks in bring(step, list(heap.values("pivot", low=step)), columns).items():
             heap.update({("column", number, row): block for row, block in enumerate(blocks, step)})
 
 
@@ -121,12 +121,14 @@ class Lu(Solver):
         for owner in range(OWNERS):
             blocks = {("column", n, row): columns[n][row] for n in owned(owner, 0) for row in range(PARTS)}
             await self.put(owner, {"owner": owner, **blocks}, program=Columns)
-        pivot = self.heap.region(("result", 0))
+        pivot = columns[0]
         for step in range(PARTS - 1):
+            values = {"step": step, **{("pivot", row): block for row, block in enumerate(pivot, step)}}
             for owner in range(OWNERS):
                 if owned(owner, step):
-                    await self.put(owner, {"step": step, "pivot": pivot}, start=True)
-            pivot = await self.get((step + 1) % OWNERS, Region(("column", step + 1), low=step + 1))
+                    await self.put(owner, values, start=True)
+            keys = [("column", step + 1, row) for row in range(step + 1, PARTS)]
+            pivot = [await self.get((step + 1) % OWNERS, key) for key in keys]
         for number in range(1, PARTS):
             self.heap["result", number] = await self.get(number % OWNERS, Region(("column", number)))
         for owner in range(OWNERS):

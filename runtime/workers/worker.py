@@ -42,7 +42,7 @@ from runtime.state import freeze, freeze_children
 from runtime.stepper import Stepper
 from runtime.store import SqliteStore
 from runtime.workers import job
-from runtime.workers.frames import join, split
+from runtime.workers.frames import form, look, pieces_of, split
 from runtime.workers.line import serve
 from runtime.workers.parcel import LOCAL, Parcel, Received
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from actors.process import Process
+    from runtime.workers.frames import Form, Piece
     from runtime.workers.job import Frame
 
 #: How many processes a worker keeps in memory.
@@ -146,7 +147,7 @@ class _Desk:
         if kernel.failed is not None:
             raise KernelBug(f"a worker lost the process that it ran: {kernel.failed}")
 
-    def outcome(self, begin_ns: int) -> bytes:
+    def outcome(self, begin_ns: int) -> Form:
         """Return what became of the activation."""
         kernel, child = self.kernel, self.child
         assert kernel.turns is not None
@@ -228,11 +229,11 @@ class Workshop:
             raise Unloadable(found)
         return found
 
-    def do(self, keep: bytes, form: bytes) -> bytes:
+    def do(self, keep: bytes, task: Piece) -> Form:
         """Do a job; return its outcome."""
         begin_ns = time.monotonic_ns()
         try:
-            desk = self._desk(keep, job.read_frame(form))
+            desk = self._desk(keep, job.read_frame(task))
             desk.run()
             outcome = desk.outcome(begin_ns)
         except (Lacking, StoreError):
@@ -293,8 +294,12 @@ _here = threading.local()
 
 def work(batch: bytes) -> bytes:
     """Do a batch of jobs, one after the other; return their outcomes. This is all that an executor is asked to run."""
-    common, *rest = split(batch)
-    runtime, main, store, count = decode(common)
+    return b"".join(pieces_of(_work(batch)))
+
+
+def _work(batch: bytes) -> Form:
+    common, *rest = look(batch)
+    runtime, main, store, count = decode(bytes(common))
     work_for(main)
     workshop: Workshop | None = getattr(_here, "workshop", None)
     if workshop is None or _here.runtime != runtime:
@@ -304,7 +309,7 @@ def work(batch: bytes) -> bytes:
         number, pickled = split(program)
         workshop.learn(int.from_bytes(number, "big"), pickled)
     jobs = rest[count:]
-    return join([workshop.do(keep, form) for keep, form in zip(jobs[::2], jobs[1::2], strict=True)])
+    return form([workshop.do(bytes(keep), task) for keep, task in zip(jobs[::2], jobs[1::2], strict=True)])
 
 
 def live(line: socket.socket) -> None:
@@ -316,7 +321,7 @@ def live(line: socket.socket) -> None:
     driver = parent_process()
     if driver is not None:
         threading.Thread(target=_follow, args=(driver,), daemon=True, name="lockstep-driver").start()
-    serve(line, work)
+    serve(line, _work)
 
 
 def _follow(driver: Any) -> None:
