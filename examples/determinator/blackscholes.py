@@ -67,7 +67,7 @@ class Price(Process):
 class BlackScholes(Solver):
     async def solve(self) -> None:
         part = 0
-        async for prices in self.map(Price, self.heap.values(("problem", "options"))):
+        async for prices in self.map(Price, bands(self.whole("options"))):
             self.heap["result", part] = prices
             part += 1
 

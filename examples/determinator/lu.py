@@ -57,51 +57,57 @@ def owned(owner: int, step: int) -> list[int]:
     return [number for number in range(step + 1, PARTS) if number % OWNERS == owner]
 
 
-def in_columns(a: Array) -> list[list[Array]]:
-    """Return the columns of a matrix, each as its blocks; the first is finished."""
-    columns = [np.split(column, PARTS) for column in np.split(a, PARTS, axis=1)]
+def in_columns(a: Array) -> list[Array]:
+    """Return the columns of a matrix, each as a stack of its blocks; the first is finished."""
+    columns = [np.stack(np.split(column, PARTS)) for column in np.split(a, PARTS, axis=1)]
     return [finish(columns[0]), *columns[1:]]
 
 
-def finish(column: list[Array]) -> list[Array]:
-    """Return the blocks of a pivot: those of a column from the diagonal down that is up to date."""
+def finish(column: Array) -> Array:
+    """Return a pivot: a column from the diagonal down that is up to date."""
     factors = factor(column[0])
-    return [factors, *[behind_upper(factors, block) for block in column[1:]]]
+    return np.stack([factors, *[behind_upper(factors, block) for block in column[1:]]])
 
 
-def bring(step: int, pivot: list[Array], columns: dict[int, list[Array]]) -> dict[int, list[Array]]:
+def bring(step: int, pivot: Array, columns: dict[int, Array]) -> dict[int, tuple[Array, Array]]:
     """Bring columns up to date with the pivot of a step, and finish the next one if it is among them.
 
     Args:
-        step: the number of the pivot's column, and of the row of the first block in each column that is given.
-        pivot: its blocks.
-        columns: the others' blocks, by their number.
+        step: the number of the pivot.
+        pivot: it, from the diagonal down.
+        columns: the others, from the same row down, by their number.
+
+    Returns:
+        Of each, the block that is at its end, and those below it.
     """
     done = {}
     for number, column in columns.items():
         top = behind_lower(pivot[0], column[0])
-        rest = [block - left @ top for left, block in zip(pivot[1:], column[1:], strict=True)]
-        done[number] = [top, *(finish(rest) if number == step + 1 else rest)]
+        rest = column[1:] - pivot[1:] @ top
+        done[number] = top, finish(rest) if number == step + 1 else rest
     return done
 
 
 def sequential(given: dict[str, Any]) -> list[Array]:
-    columns = in_columns(given["a"])
+    rests = in_columns(given["a"])
+    columns: list[list[Array]] = [[] for _ in range(PARTS)]
     for step in range(PARTS - 1):
-        behind = {number: columns[number][step:] for number in range(step + 1, PARTS)}
-        for number, blocks in bring(step, columns[step][step:], behind).items():
-            columns[number][step:] = blocks
-    return [block for column in columns for block in column]
+        for number, (top, rest) in bring(step, rests[step], dict(enumerate(rests[step + 1 :], step + 1))).items():
+            columns[number].append(top)
+            rests[number] = rest
+    return [block for column, rest in zip(columns, rests, strict=True) for block in (*column, rest)]
 
 
 def pooled(pool: Executor, given: dict[str, Any]) -> list[Array]:
-    columns = in_columns(given["a"])
+    rests = in_columns(given["a"])
+    columns: list[list[Array]] = [[] for _ in range(PARTS)]
     for step in range(PARTS - 1):
-        behind = [{number: columns[number][step:] for number in owned(owner, step)} for owner in range(OWNERS)]
-        for part in [pool.submit(bring, step, columns[step][step:], some) for some in behind if some]:
-            for number, blocks in part.result().items():
-                columns[number][step:] = blocks
-    return [block for column in columns for block in column]
+        behind = [{number: rests[number] for number in owned(owner, step)} for owner in range(OWNERS)]
+        for part in [pool.submit(bring, step, rests[step], some) for some in behind if some]:
+            for number, (top, rest) in part.result().items():
+                columns[number].append(top)
+                rests[number] = rest
+    return [block for column, rest in zip(columns, rests, strict=True) for block in (*column, rest)]
 
 
 class Columns(Process):
@@ -109,28 +115,27 @@ class Columns(Process):
 
     async def run(self) -> None:
         heap, step = self.heap, self.heap["step"]
-        columns = {n: list(heap.values(("column", n), low=step)) for n in owned(heap["owner"], step)}
-        for number, blocks in bring(step, list(heap.values("pivot", low=step)), columns).items():
-            heap.update({("column", number, row): block for row, block in enumerate(blocks, step)})
+        columns = {number: heap["rest", number] for number in owned(heap["owner"], step)}
+        for number, (top, rest) in bring(step, heap["pivot"], columns).items():
+            heap["done", number, step] = top
+            heap["rest", number] = rest
 
 
 class Lu(Solver):
     async def solve(self) -> None:
         columns = in_columns(self.whole("a"))
-        self.heap.update({("result", 0, row): block for row, block in enumerate(columns[0])})
+        self.heap["result", 0] = pivot = columns[0]
         for owner in range(OWNERS):
-            blocks = {("column", n, row): columns[n][row] for n in owned(owner, 0) for row in range(PARTS)}
-            await self.put(owner, {"owner": owner, **blocks}, program=Columns)
-        pivot = columns[0]
+            rests = {("rest", number): columns[number] for number in owned(owner, 0)}
+            await self.put(owner, {"owner": owner, **rests}, program=Columns)
         for step in range(PARTS - 1):
-            values = {"step": step, **{("pivot", row): block for row, block in enumerate(pivot, step)}}
             for owner in range(OWNERS):
                 if owned(owner, step):
-                    await self.put(owner, values, start=True)
-            keys = [("column", step + 1, row) for row in range(step + 1, PARTS)]
-            pivot = [await self.get((step + 1) % OWNERS, key) for key in keys]
+                    await self.put(owner, {"step": step, "pivot": pivot}, start=True)
+            pivot = await self.get((step + 1) % OWNERS, ("rest", step + 1))
         for number in range(1, PARTS):
-            self.heap["result", number] = await self.get(number % OWNERS, Region(("column", number)))
+            self.heap["result", number] = await self.get(number % OWNERS, Region(("done", number)))
+            self.heap["result", number, number] = await self.get(number % OWNERS, ("rest", number))
         for owner in range(OWNERS):
             await self.drop(owner)
 

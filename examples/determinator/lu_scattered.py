@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors import Process
+from actors import Process, Region
 from examples.determinator.lu import OWNERS, behind_lower, behind_upper, factor, owned, problem
 from examples.determinator.workload import PARTS, Solver, Workload
 
@@ -84,7 +84,7 @@ class Bands(Process):
         heap, step = self.heap, self.heap["step"]
         bands = {number: heap["rest", number] for number in owned(heap["owner"], step)}
         for number, (left, rest) in bring(step, heap["pivot"], bands).items():
-            heap["band", number, step] = left
+            heap["done", number, step] = left
             heap["rest", number] = rest
 
 
@@ -101,10 +101,8 @@ class LuScattered(Solver):
                     await self.put(owner, {"step": step, "pivot": pivot}, start=True)
             pivot = await self.get((step + 1) % OWNERS, ("rest", step + 1))
         for number in range(1, PARTS):
-            owner = number % OWNERS
-            for step in range(number):
-                self.heap["result", number, step] = await self.get(owner, ("band", number, step))
-            self.heap["result", number, number] = await self.get(owner, ("rest", number))
+            self.heap["result", number] = await self.get(number % OWNERS, Region(("done", number)))
+            self.heap["result", number, number] = await self.get(number % OWNERS, ("rest", number))
         for owner in range(OWNERS):
             await self.drop(owner)
 

@@ -1,4 +1,4 @@
-"""matmul: the product of two square matrices. Each part makes a band of its rows."""
+"""matmul: the product of two square matrices of ints, as in the paper. Each part makes a band of its rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actors import Process
-from examples.determinator.workload import PARTS, Solver, Workload, bands
+from examples.determinator.workload import PARTS, Solver, Workload, bands, together
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def problem(size: int, seed: int) -> dict[str, Any]:
     numbers = np.random.default_rng(seed)
-    return {"a": numbers.random((size, size)), "b": numbers.random((size, size))}
+    return {"a": numbers.integers(-99, 99, (size, size)), "b": numbers.integers(-99, 99, (size, size))}
 
 
 def multiply(band: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
@@ -36,18 +36,17 @@ class Multiply(Process):
     placement = "worker"
 
     async def run(self) -> None:
-        self.heap["c"] = multiply(self.heap["band"], np.concatenate(list(self.heap.values("b"))))
+        self.heap["c"] = multiply(self.heap["band"], together(self.heap.values("b")))
 
 
 class Matmul(Solver):
     async def solve(self) -> None:
         b = self.heap.region(("problem", "b"))  # by reference: a worker that has it is not sent it again
-        for part in range(PARTS):
-            band = self.heap.region(("problem", "a", part))
+        for part, band in enumerate(bands(self.whole("a"))):
             await self.put(part, {"band": band, "b": b}, program=Multiply, start=True)
         for part in range(PARTS):
             self.heap["result", part] = await self.get(part, "c")
             await self.drop(part)
 
 
-WORKLOAD = Workload("matmul", "rows", 2_048, 32, 8, PARTS, problem, sequential, pooled, Matmul)
+WORKLOAD = Workload("matmul", "rows", 512, 32, 8, PARTS, problem, sequential, pooled, Matmul)

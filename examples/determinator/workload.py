@@ -1,7 +1,7 @@
 """What the seven have in common: a problem, three forms of solving it, and a root that is told the problem in blocks.
 
-A problem is a few arrays and numbers by name. In a heap an array stands in PARTS bands of its rows: so it may be larger than
-a value may be, and a part of the work is given its band by reference.
+A problem is a few arrays and numbers by name. An array that is more than a value may be stands in a heap in blocks of its
+rows.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from actors import Root
+from actors.arrays import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
 #: Into how many parts the work is cut, whoever does it.
 PARTS = 8
-#: How many bytes of arrays are put into one block; an input may have 16 MiB.
-_BLOCK_BYTES = 1 << 23
+#: How many bytes of an array are put into one block of the chain; an input may have 16 MiB.
+_INPUT_BYTES = 1 << 23
 
 
 class Workload(NamedTuple):
@@ -52,8 +53,8 @@ class Solver(Root):
         if self.heap.get(("block", "solve")):
             await self.solve()
             return
-        for name, part in self.heap.keys("block"):
-            self.heap["problem", name, part] = self.heap.region(("block", name, part))
+        for name, at in self.heap.keys("block"):
+            self.heap["problem", name, at] = self.heap.region(("block", name, at))
 
     async def solve(self) -> None:
         """Solve the problem."""
@@ -65,7 +66,7 @@ class Solver(Root):
 
     def whole(self, name: str) -> NDArray[Any]:
         """Return an array of the problem."""
-        return np.concatenate(list(self.heap.values(("problem", name))))
+        return together(self.heap.values(("problem", name)))
 
 
 def spans(size: int) -> list[tuple[int, int]]:
@@ -78,15 +79,16 @@ def bands(array: NDArray[Any]) -> list[NDArray[Any]]:
     return [array[low:high] for low, high in spans(len(array))]
 
 
+def together(blocks: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    """Return an array of its blocks of rows."""
+    several = list(blocks)
+    return several[0] if len(several) == 1 else np.concatenate(several)
+
+
 def told(problem: dict[str, Any]) -> Iterator[dict[Any, Any]]:
     """Yield the inputs of blocks by which a `Solver` is told a problem."""
-    block: dict[Any, Any] = {}
-    size = 0
+    yield {(name, 0): value for name, value in problem.items() if not isinstance(value, np.ndarray)}
     for name, value in problem.items():
-        for part, piece in enumerate(bands(value) if isinstance(value, np.ndarray) else [value]):
-            if size > _BLOCK_BYTES:
-                yield block
-                block, size = {}, 0
-            block[name, part] = piece
-            size += getattr(piece, "nbytes", 0)
-    yield block
+        if isinstance(value, np.ndarray):
+            for at, block in rows(value, max(_INPUT_BYTES * len(value) // value.nbytes, 1)):
+                yield {(name, at): block}

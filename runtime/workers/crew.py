@@ -413,7 +413,7 @@ class Crew:
         if record is None:
             return
         lodging = task.lodging
-        kept = task.form is None or kind == job.TREE
+        kept = task.form is None or kind == job.TREE or type(task.form) is list
         if place is not None and kept and lodging is not None and lodging.there():
             lodging.calls = []
             record.lodging = lodging

@@ -6,7 +6,7 @@ records. A batch, and the answer to it, are frames of frames:
     batch     (common, program …, (keep, job) …)     common: (runtime, main script, store or None, how many programs)
     program   (its number, pickle)                   sent to a worker once; pickled by cloudpickle, by the driver alone
     keep      under which number the worker is to keep the process for later jobs, u64; empty: not at all. One that came
-              fresh is kept only where its outcome is a state.
+              fresh is kept only where its job is long, or its outcome is a state.
     job       (head, numbers, record …, data …)      numbers: of the records, u64 each (runtime.workers.parcel)
     answer    (outcome …)
     outcome   (head, numbers, record …, data …)

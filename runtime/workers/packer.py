@@ -25,8 +25,9 @@ from runtime.workers.programs import Programs, Unsendable
 from runtime.workers.tasks import ALL, NUMBER_BYTES, SINCE, Lodging, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from actors.calls import Put
     from actors.memory import Slot
     from runtime.record import Record
     from runtime.store.base import Store
@@ -56,7 +57,7 @@ class Packer:
     def task(self, record: Record, number: int) -> Task:
         """Return what is to be known of an activation that begins; `number` is its program's."""
         lodging, record.lodging = record.lodging, None
-        lodged = isinstance(lodging, Lodging) and lodging.there()
+        lodged = isinstance(lodging, Lodging) and lodging.there() and not _brings_most(record, lodging.calls)
         if lodged and _is_much(record.memory.kept):
             task = Task(record, number, next(self._numbers).to_bytes(NUMBER_BYTES, "big"))
         elif (few := _few(record)) is not None:
@@ -125,6 +126,16 @@ def _digest(form: Form) -> bytes:
     for piece in pieces_of(form):
         made.update(piece)
     return made.digest()
+
+
+def _brings_most(record: Record, calls: Sequence[Put]) -> bool:
+    """Tell whether what was put since is most of a heap: then it may be done anywhere."""
+    few = record.memory.few()
+    if few is None:
+        return False
+    slots = [slot for call in calls for _, slot in call.values]
+    put = sum([len(slot.data) for slot in slots if type(slot) is Formed])
+    return 2 * put >= sum([len(data) for _, data, _ in few if data is not None]) > _FOLDED_BYTES_MAX
 
 
 def _is_much(slots: Mapping[bytes, Slot]) -> bool:

@@ -42,7 +42,7 @@ from runtime.state import freeze, freeze_children
 from runtime.stepper import Stepper
 from runtime.store import SqliteStore
 from runtime.workers import job
-from runtime.workers.frames import form, look, pieces_of, split
+from runtime.workers.frames import LONG_BYTES, form, look, pieces_of, split
 from runtime.workers.line import serve
 from runtime.workers.parcel import LOCAL, Parcel, Received
 
@@ -54,8 +54,9 @@ if TYPE_CHECKING:
     from runtime.workers.frames import Form, Piece
     from runtime.workers.job import Frame
 
-#: How many processes a worker keeps in memory.
+#: How many processes a worker keeps in memory, and how many bytes of those that came fresh.
 KEPT_MAX: Final = 256
+KEPT_BYTES_MAX: Final = 1 << 28
 #: How many written entries of a process that is kept may lie above its tree.
 _LAYER_MAX: Final = 1 << 14
 #: So many effects are performed between two looks at whether the activation is over: it is then, or never.
@@ -100,8 +101,10 @@ class _Desk:
         self.kernel = Kernel(root)
         self.stepper = Stepper(self.kernel)
         self.path = path
-        #: Whether it is no more than its job and its outcome say, so that it is not worth keeping.
+        #: Whether it is no more than its job and its outcome say, and these are short, so that it is not worth keeping.
         self.fresh = False
+        #: How many bytes its job has, if it came fresh.
+        self.size = 0
 
     @property
     def child(self) -> Record:
@@ -234,6 +237,8 @@ class Workshop:
         begin_ns = time.monotonic_ns()
         try:
             desk = self._desk(keep, job.read_frame(task))
+            if desk.fresh and len(task) >= LONG_BYTES:
+                desk.fresh, desk.size = False, len(task)
             desk.run()
             outcome = desk.outcome(begin_ns)
         except (Lacking, StoreError):
@@ -259,7 +264,7 @@ class Workshop:
             desk.child.memory.fold()
         self._kept[keep] = desk
         self._kept.move_to_end(keep)
-        while len(self._kept) > KEPT_MAX:
+        while len(self._kept) > KEPT_MAX or sum([kept.size for kept in self._kept.values()]) > KEPT_BYTES_MAX:
             self._kept.popitem(last=False)[1].kernel.end()
 
     def _desk(self, keep: bytes, task: Frame) -> _Desk:
