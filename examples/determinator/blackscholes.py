@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actors import Process
-from examples.determinator.workload import PARTS, Solver, Workload, bands
+from examples.determinator.workload import PARTS, Solver, Workload, bands, in_parts
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -72,4 +72,4 @@ class BlackScholes(Solver):
             part += 1
 
 
-WORKLOAD = Workload("blackscholes", "options", 200_000, 160, 8, PARTS, problem, sequential, pooled, BlackScholes)
+WORKLOAD = Workload("blackscholes", "options", 200_000, 160, in_parts, PARTS, problem, sequential, pooled, BlackScholes)

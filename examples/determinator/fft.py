@@ -30,6 +30,10 @@ def problem(size: int, seed: int) -> dict[str, Any]:
     return {"points": numbers.random((size, size)) + 1j * numbers.random((size, size))}
 
 
+def power_of_two(size: int) -> int:
+    return 1 << (max(size, PARTS) - 1).bit_length()
+
+
 def transform(band: NDArray[Any], first: int | None) -> NDArray[Any]:
     """Transform each row, of which there is a power of two of points; then multiply by the twiddle factors.
 
@@ -84,4 +88,4 @@ class Fft(Solver):
             part += 1
 
 
-WORKLOAD = Workload("fft", "rows", 1_024, 16, 8, 2 * PARTS, problem, sequential, pooled, Fft)
+WORKLOAD = Workload("fft", "rows", 1_024, 16, power_of_two, 2 * PARTS, problem, sequential, pooled, Fft)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actors import Process, Region
-from examples.determinator.workload import PARTS, Solver, Workload
+from examples.determinator.workload import PARTS, Solver, Workload, in_parts
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -140,4 +140,4 @@ class Lu(Solver):
             await self.drop(owner)
 
 
-WORKLOAD = Workload("lu", "rows", 2_048, 32, 8, OWNERS * (PARTS - 1), problem, sequential, pooled, Lu)
+WORKLOAD = Workload("lu", "rows", 2_048, 32, in_parts, OWNERS * (PARTS - 1), problem, sequential, pooled, Lu)

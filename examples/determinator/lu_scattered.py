@@ -12,7 +12,7 @@ import numpy as np
 
 from actors import Process, Region
 from examples.determinator.lu import OWNERS, behind_lower, behind_upper, factor, owned, problem
-from examples.determinator.workload import PARTS, Solver, Workload
+from examples.determinator.workload import PARTS, Solver, Workload, in_parts
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -108,5 +108,5 @@ class LuScattered(Solver):
 
 
 WORKLOAD = Workload(
-    "lu_scattered", "rows", 2_048, 32, 8, OWNERS * (PARTS - 1), problem, sequential, pooled, LuScattered
+    "lu_scattered", "rows", 2_048, 32, in_parts, OWNERS * (PARTS - 1), problem, sequential, pooled, LuScattered
 )

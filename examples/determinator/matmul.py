@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actors import Process
-from examples.determinator.workload import PARTS, Solver, Workload, bands, together
+from examples.determinator.workload import PARTS, Solver, Workload, bands, in_parts, together
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -49,4 +49,4 @@ class Matmul(Solver):
             await self.drop(part)
 
 
-WORKLOAD = Workload("matmul", "rows", 512, 32, 8, PARTS, problem, sequential, pooled, Matmul)
+WORKLOAD = Workload("matmul", "rows", 512, 32, in_parts, PARTS, problem, sequential, pooled, Matmul)

@@ -6,7 +6,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 from actors import Process
-from examples.determinator.workload import PARTS, Solver, Workload, spans
+from examples.determinator.workload import PARTS, Solver, Workload, in_parts, spans
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -47,4 +47,4 @@ class Md5(Solver):
         self.heap["result"] = tuple([number async for part in parts for number in part])
 
 
-WORKLOAD = Workload("md5", "numbers", 1_000_000, 400, 8, PARTS, problem, sequential, pooled, Md5)
+WORKLOAD = Workload("md5", "numbers", 1_000_000, 400, in_parts, PARTS, problem, sequential, pooled, Md5)

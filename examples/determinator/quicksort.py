@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actors import Process
-from examples.determinator.workload import PARTS, Solver, Workload
+from examples.determinator.workload import PARTS, Solver, Workload, in_parts
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -92,4 +92,4 @@ class Quicksort(Solver):
         await self.drop("all")
 
 
-WORKLOAD = Workload("quicksort", "numbers", 400_000, 400, 8, PARTS, problem, sequential, pooled, Quicksort)
+WORKLOAD = Workload("quicksort", "numbers", 400_000, 400, in_parts, PARTS, problem, sequential, pooled, Quicksort)

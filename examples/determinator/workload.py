@@ -34,8 +34,8 @@ class Workload(NamedTuple):
     #: A size at which each part takes tens of milliseconds, and one at which it takes tens of microseconds.
     coarse: int
     fine: int
-    #: Of which number its sizes are multiples.
-    step: int
+    #: Makes a size of any number: the next one that there is.
+    fit: Callable[[int], int]
     #: How many pieces of work are done side by side, one after the other, all together.
     tasks: int
     #: Makes the problem of (size, seed).
@@ -67,6 +67,11 @@ class Solver(Root):
     def whole(self, name: str) -> NDArray[Any]:
         """Return an array of the problem."""
         return together(self.heap.values(("problem", name)))
+
+
+def in_parts(size: int) -> int:
+    """Return the next multiple of PARTS."""
+    return -(-size // PARTS) * PARTS
 
 
 def spans(size: int) -> list[tuple[int, int]]:
