@@ -33,7 +33,8 @@ def normal(x: NDArray[Any]) -> NDArray[Any]:
     t = 1 / (1 + 0.2316419 * np.abs(x))
     series = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
     tail = np.exp(-0.5 * x * x) * 0.39894228040143270286 * series
-    return np.where(x < 0, tail, 1 - tail)
+    below: NDArray[Any] = np.where(x < 0, tail, 1 - tail)
+    return below
 
 
 def price(options: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,8 @@ from examples.determinator import blackscholes, fft, lu, lu_scattered, matmul, m
 from examples.determinator.workload import told
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from examples.determinator.workload import Workload
 
 WORKLOADS: dict[str, Workload] = {
@@ -30,8 +32,10 @@ class Machine:
         await self._runtime.__aenter__()
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        await self._runtime.__aexit__(*error)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._runtime.__aexit__(kind, error, at)
 
     async def tell(self, problem: dict[str, Any]) -> None:
         """Put a problem into the root's heap."""

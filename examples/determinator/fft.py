@@ -52,7 +52,9 @@ def transform(band: NDArray[Any], first: int | None) -> NDArray[Any]:
     band = band.reshape(count, size)
     if first is None:
         return band
-    return band * np.exp(np.outer(np.arange(first, first + count), np.arange(size)) * (-2j * np.pi / size**2))
+    factors: NDArray[Any] = np.exp(np.outer(np.arange(first, first + count), np.arange(size)) * (-2j * np.pi / size**2))
+    twiddled: NDArray[Any] = band * factors
+    return twiddled
 
 
 def sequential(given: dict[str, Any]) -> list[NDArray[Any]]:

@@ -21,7 +21,8 @@ def problem(size: int, seed: int) -> dict[str, Any]:
 
 
 def multiply(band: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    return band @ b
+    product: NDArray[Any] = band @ b
+    return product
 
 
 def sequential(given: dict[str, Any]) -> list[NDArray[Any]]:

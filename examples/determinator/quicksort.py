@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from actors.process import Placement
+
 #: How deep the tree of processes is: it has PARTS leaves.
 DEPTH = PARTS.bit_length() - 1
 
@@ -78,7 +80,7 @@ class Sort(Process):
 
     async def sort_halves(self, numbers: NDArray[Any], depth: int) -> NDArray[Any]:
         # The inner nodes are short and have no use for a worker: it would run all that is below them, too.
-        placement = "worker" if depth == 0 else "loop"
+        placement: Placement = "worker" if depth == 0 else "loop"
         for name, half in enumerate(partition(numbers)):
             values = {"numbers": half, "depth": depth}
             await self.put(name, values, program=Sort, start=True, placement=placement)
