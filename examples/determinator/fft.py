@@ -77,17 +77,21 @@ class Transform(Process):
     placement = "worker"
 
     async def run(self) -> None:
-        self.heap["result"] = transform(*self.heap["item"])
+        self.heap["band"] = transform(self.heap["band"], self.heap["first"])
 
 
 class Fft(Solver):
     async def solve(self) -> None:
         turned = self.whole("points").T
-        turned = np.concatenate([band async for band in self.map(Transform, cut(turned, True))]).T
-        part = 0
-        async for band in self.map(Transform, cut(turned, False)):
+        turned = np.concatenate(await self.transformed(cut(turned, True))).T
+        for part, band in enumerate(await self.transformed(cut(turned, False))):
             self.heap["result", part] = band
-            part += 1
+            await self.drop(part)
+
+    async def transformed(self, bands: list[tuple[NDArray[Any], int | None]]) -> list[NDArray[Any]]:
+        for part, (band, first) in enumerate(bands):
+            await self.put(part, {"band": band, "first": first}, program=Transform, start=True)
+        return [await self.get(part, "band") for part in range(PARTS)]
 
 
 WORKLOAD = Workload("fft", "rows", 1_024, 16, power_of_two, 2 * PARTS, problem, sequential, pooled, Fft)

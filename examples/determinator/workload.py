@@ -47,11 +47,15 @@ class Workload(NamedTuple):
 
 
 class Solver(Root):
-    """A root that is told a problem in some blocks, and solves it in another: its result is in the region "result"."""
+    """A root that is told a problem in some blocks (`told`), and solves it in another: its result is in the region "result"."""
 
     async def run(self) -> None:
         if self.heap.get(("block", "solve")):
             await self.solve()
+            return
+        if self.heap.get(("block", "anew")):
+            self.heap.clear("problem")
+            self.heap.clear("result")
             return
         for name, at in self.heap.keys("block"):
             self.heap["problem", name, at] = self.heap.region(("block", name, at))
@@ -92,6 +96,7 @@ def together(blocks: Iterable[NDArray[Any]]) -> NDArray[Any]:
 
 def told(problem: dict[str, Any]) -> Iterator[dict[Any, Any]]:
     """Yield the inputs of blocks by which a `Solver` is told a problem."""
+    yield {"anew": True}
     yield {(name, 0): value for name, value in problem.items() if not isinstance(value, np.ndarray)}
     for name, value in problem.items():
         if isinstance(value, np.ndarray):

@@ -349,8 +349,8 @@ class Crew:
         place.flights.append(flight)
         if len(place.flights) == 1:
             self._watch(place)
-        batch = pieces_of(form((common, *programs, *jobs)))
-        flight.size = sum(map(len, batch))
+        batch = form((common, *programs, *jobs))
+        flight.size = sum(map(len, pieces_of(batch)))
         landed = partial(self._landed, place, flight)
         try:
             slot.submit(batch, landed)

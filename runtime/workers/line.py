@@ -59,8 +59,8 @@ class Line(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         self._opening = loop.create_task(loop.create_connection(lambda: self, sock=line), name="lockstep-line")
 
-    def send(self, batch: list[bytes], landed: Landed) -> None:
-        """Send a batch, in pieces.
+    def send(self, batch: Form, landed: Landed) -> None:
+        """Send a batch.
 
         Raises:
             LineLost: the worker is gone, and was at work on nothing.
@@ -139,10 +139,10 @@ class Line(asyncio.BufferedProtocol):
             landed(lost)
 
 
-def announced(batch: list[bytes]) -> list[bytes]:
+def announced(batch: Form) -> list[bytes]:
     """Return the pieces of a message: its size before them."""
-    first, *rest = batch
-    return [_SIZE.pack(sum(map(len, batch))) + first, *rest]
+    first, *rest = pieces_of(batch)
+    return [_SIZE.pack(len(first) + sum(map(len, rest))) + first, *rest]
 
 
 def serve(line: socket.socket, work: Callable[[bytes], Form]) -> None:
@@ -150,5 +150,5 @@ def serve(line: socket.socket, work: Callable[[bytes], Form]) -> None:
     with line, line.makefile("rb") as batches:
         line.sendall(_SIZE.pack(0))
         while len(head := batches.read(_SIZE.size)) == _SIZE.size:
-            for piece in announced(pieces_of(work(batches.read(_SIZE.unpack(head)[0])))):
+            for piece in announced(work(batches.read(_SIZE.unpack(head)[0]))):
                 line.sendall(piece)

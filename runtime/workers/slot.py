@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import actors
+from runtime.workers.frames import pieces_of
 from runtime.workers.line import Line
 from runtime.workers.parcel import Held
 from runtime.workers.worker import live, work
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
     from multiprocessing.context import BaseContext
 
+    from runtime.workers.frames import Form
     from runtime.workers.line import Landed
 
 _PRELOADED: Final = "runtime.workers.preloaded"
@@ -51,8 +53,8 @@ class Slot(Protocol):
     #: Whether its worker has begun; where nobody can tell, it has.
     ready: bool
 
-    def submit(self, batch: list[bytes], landed: Landed) -> None:
-        """Send a batch, in pieces; `landed` is called on the loop with the answer, or with why there will be none.
+    def submit(self, batch: Form, landed: Landed) -> None:
+        """Send a batch; `landed` is called on the loop with the answer, or with why there will be none.
 
         Raises:
             OSError, RuntimeError, EOFError: it could not be sent; nobody is called.
@@ -118,7 +120,7 @@ class ProcessSlot:
         """The worker's process, if there is one."""
         return None if self._process is None else self._process.pid
 
-    def submit(self, batch: list[bytes], landed: Landed) -> None:
+    def submit(self, batch: Form, landed: Landed) -> None:
         """Send a batch; the first one starts the worker."""
         line = self._line or self._start()
         line.send(batch, landed)
@@ -170,14 +172,14 @@ class SharedSlot:
         self.programs: set[int] = set()
         self.held = Held()
 
-    def submit(self, batch: list[bytes], landed: Landed) -> None:
+    def submit(self, batch: Form, landed: Landed) -> None:
         """Send a batch."""
 
         def done(future: Future[bytes]) -> None:
             with suppress(RuntimeError):  # An executor may end it when the loop is closed already.
                 self._loop.call_soon_threadsafe(landed, _answer(future))
 
-        self._executor.submit(work, b"".join(batch)).add_done_callback(done)
+        self._executor.submit(work, b"".join(pieces_of(batch))).add_done_callback(done)
 
     def replace(self) -> None:
         """Forget what is under way; its worker cannot be ended from here, and the executor is whoever's handed it in."""

@@ -54,7 +54,8 @@ async def test_results_are_equal_to_the_bit_on_any_number_of_workers(workload: W
     assert near(pooled, workload.sequential(problem))
 
 
-async def test_one_machine_solves_one_problem_after_the_other(workload: Workload) -> None:
+@patch("examples.determinator.workload._INPUT_BYTES", 1_000)
+async def test_one_machine_is_told_problems_in_pieces_and_solves_one_after_the_other(workload: Workload) -> None:
     async with Machine(workload, 2) as machine:
         for seed, size in ((1, SMALL[workload.name]), (2, 2 * SMALL[workload.name]), (3, SMALL[workload.name])):
             problem = workload.problem(workload.fit(size), seed)
