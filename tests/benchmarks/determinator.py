@@ -128,6 +128,7 @@ class Echoes(Root):
             await self.put(child, {"x": x + child}, program=Echo, start=True)
         for child in range(4):
             await self.get(child, "y")
+            await self.drop(child)
 
 
 def echo(x: Any) -> Any:
