@@ -21,7 +21,8 @@ The encoding, format 1 (`n` is an unsigned LEB128 number in its shortest form, s
 
 Types are kept apart: True is not 1, 1 is not 1.0, a tuple is not a vector. Same value, same bytes, on every machine,
 Python version and hash seed. The decoder accepts these bytes and no others, is bounded in depth and size, and never
-runs any code but the codecs that the program itself registered.
+runs any code but the codecs that the program itself registered, and the one of numpy's arrays (actors.arrays), which is
+loaded when the first is met.
 """
 
 from __future__ import annotations
