@@ -26,7 +26,7 @@ from actors.keys import show_key
 from actors.limits import BUCKET_ENTRIES_MAX, HEAP_ENTRIES_MAX, LAID_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
 from actors.quota import Quota
 from actors.tree import EMPTY, Tree
-from actors.values import ABSENT, decode, encode, encode_plain, freeze
+from actors.values import ABSENT, decode, encode, encode_plain, exact_of, freeze, handed
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -54,9 +54,11 @@ class Formed:
 
     @property
     def value(self) -> Any:
-        if self._value is _UNSEEN:
-            self._value = decode(self.data)
-        return self._value
+        value = self._value
+        if value is _UNSEEN:
+            value = self._value = decode(self.data)
+        hand = handed.get(type(value))
+        return value if hand is None else hand(value)
 
 
 Slot: TypeAlias = Any
@@ -87,6 +89,8 @@ def to_slot(value: Any) -> Slot:
         data = encode_plain(value, lists=True)
         if data is not None:
             return Formed(data)
+    elif exact_of(kind) is not None:
+        return Formed(encode(value))
     frozen = freeze(value)
     # A map's or set's order, and what a codec makes, follow from how they were made. So what is read is always what was
     # decoded: whether a value still is in the working set depends on the machine, and no program may see it.

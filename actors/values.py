@@ -21,7 +21,8 @@ The encoding, format 1 (`n` is an unsigned LEB128 number in its shortest form, s
 
 Types are kept apart: True is not 1, 1 is not 1.0, a tuple is not a vector. Same value, same bytes, on every machine,
 Python version and hash seed. The decoder accepts these bytes and no others, is bounded in depth and size, and never
-runs any code but the codecs that the program itself registered.
+runs any code but the codecs that the program itself registered, and the one of numpy's arrays (actors.arrays), which is
+loaded when the first is met.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ import dataclasses
 import enum
 import math
 import struct
+from importlib import import_module
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
 
 from pyrsistent import PMap, PSet, PVector, pmap, pset, pvector
 
@@ -81,6 +83,17 @@ class _Codec:
     decode: Callable[[Any], Any]
 
 
+class _ExactCodec(NamedTuple):
+    """A codec that is known to read what it writes, to the byte, and nothing else: nothing is done twice to find out."""
+
+    name: str
+    cls: type
+    #: Makes the pieces of the encoding behind the name, of (an object, how deep it stands).
+    write: Callable[[Any, int], list[Any]]
+    #: Makes the object of (a cursor there, how deep it stands).
+    read: Callable[[Cursor, int], Any]
+
+
 def _call(function: Callable[[Any], Any], thing: Any) -> Any:
     return function(thing)
 
@@ -91,6 +104,13 @@ call_codec: Callable[[Callable[[Any], Any], Any], Any] = _call
 
 _by_class: dict[type, _Codec] = {}
 _by_name: dict[str, _Codec] = {}
+_exact_by_class: Final[dict[type, _ExactCodec]] = {}
+_exact_by_name: Final[dict[str, _ExactCodec]] = {}
+#: The module of each codec that comes with this package, by its name, which is its class's. It is loaded when the first
+#: object of the class is met, or the first encoding: what is a value does not follow from who has imported what.
+_COMING: Final = {"numpy.ndarray": "actors.arrays"}
+#: What makes an object that may be handed out of one that is kept, by class: of objects of which something can be changed.
+handed: Final[dict[type, Callable[[Any], Any]]] = {}
 
 T = TypeVar("T")
 
@@ -145,6 +165,41 @@ def codecs_of(module: str) -> list[tuple[str, type, Any, Any]]:
 def adopt_codec(name: str, cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
     """Register a class as another process did."""
     _by_name[name] = _by_class[cls] = _Codec(name, cls, encode, decode)
+
+
+def exact_codec(
+    name: str,
+    cls: type,
+    write: Callable[[Any, int], list[Any]],
+    read: Callable[[Cursor, int], Any],
+    hand: Callable[[Any], Any],
+) -> None:
+    """Register a class that comes with this package.
+
+    Args:
+        name: that of the class with its module, which is in the table of those that are coming.
+        cls: the class.
+        write: makes the pieces of an object's encoding behind the name: those of a value, as buffers. It raises what a
+            program is to be told.
+        read: makes the object of the bytes at a cursor, and raises where `write` does not make these of it.
+        hand: makes another object of it, for a program that may set its attributes.
+    """
+    assert name in _COMING
+    _exact_by_name[name] = _exact_by_class[cls] = _ExactCodec(name, cls, write, read)
+    handed[cls] = hand
+
+
+def exact_of(cls: type) -> _ExactCodec | None:
+    """Return the codec of a class that comes with this package."""
+    found = _exact_by_class.get(cls)
+    if found is None and (name := f"{cls.__module__}.{cls.__qualname__}") in _COMING:
+        _load(name)
+        found = _exact_by_class.get(cls)
+    return found
+
+
+def _load(name: str) -> None:
+    call_codec(import_module, _COMING[name])
 
 
 def _entry(
@@ -228,8 +283,12 @@ def _freeze(value: Any, at: str, depth: int) -> Any:
     entry = _by_class.get(kind)
     if entry is not None:
         return _freeze_object(entry, value, at, depth)
+    exact = exact_of(kind)
+    if exact is not None:
+        return decode(_object_head(exact.name) + b"".join(exact.write(value, depth)))
+    mend = "take the number out of it with .item()" if kind.__module__ == "numpy" else _MEND
     raise ValueRefused(
-        f"{_brief(value)} of type {kind.__module__}.{kind.__qualname__}{_where(at)} cannot be a value; {_MEND}"
+        f"{_brief(value)} of type {kind.__module__}.{kind.__qualname__}{_where(at)} cannot be a value; {mend}"
     )
 
 
@@ -331,6 +390,9 @@ def _show(value: Any) -> str:
     entry = _by_class.get(kind)
     if entry is not None:
         return f"{entry.name}({_show(freeze(call_codec(entry.encode, value)))})"
+    exact = exact_of(kind)
+    if exact is not None:
+        return f"{exact.name}{_show(decode(b''.join(exact.write(value, 0))))}"
     return ascii(value)
 
 
@@ -474,11 +536,19 @@ def _encode(value: Any, parts: _Parts, depth: int) -> None:
 def _encode_object(value: Any, parts: _Parts, depth: int) -> None:
     entry = _by_class.get(type(value))
     if entry is None:
-        raise ValueRefused(f"{_brief(value)} of type {type(value).__qualname__} cannot be a value; {_MEND}")
+        exact = exact_of(type(value))
+        if exact is None:
+            raise ValueRefused(f"{_brief(value)} of type {type(value).__qualname__} cannot be a value; {_MEND}")
+        parts += (_object_head(exact.name), *exact.write(value, depth))
+        return
     parts.codec = entry.name
-    name = entry.name.encode()
-    parts += (b"\x0b", varint(len(name)), name)
+    parts.append(_object_head(entry.name))
     _encode(_freeze(call_codec(entry.encode, value), "", depth + 1), parts, depth + 1)
+
+
+def _object_head(name: str) -> bytes:
+    data = name.encode()
+    return b"".join((b"\x0b", varint(len(data)), data))
 
 
 def _alone(value: Any, whole: _Parts, depth: int) -> bytes:
@@ -734,6 +804,8 @@ def _read_set(cursor: _ValueCursor, depth: int) -> PSet[Any]:
 
 def _read_object(cursor: _ValueCursor, depth: int) -> Any:
     name = _read_str(cursor, depth)
+    if name in _COMING:
+        return _read_exact(name, cursor, depth)
     entry = _by_name.get(name)
     if entry is None:
         raise CodecError(
@@ -749,6 +821,26 @@ def _read_object(cursor: _ValueCursor, depth: int) -> Any:
     if type(made) is not entry.cls:
         raise CodecError(f"value: the codec {name!r} makes a {type(made).__qualname__} of what stands there")
     return made
+
+
+def _read_exact(name: str, cursor: _ValueCursor, depth: int) -> Any:
+    if name not in _exact_by_name:
+        try:
+            _load(name)
+        except ImportError as error:
+            raise CodecError(f"value: an object of the class {name}: {error}") from error
+    try:
+        return _exact_by_name[name].read(cursor, depth)
+    except CodecError:
+        raise
+    except Exception as error:
+        raise cursor.refuse(f"what stands for a {name} is none ({error}), just before") from error
+
+
+def decode_next(cursor: Cursor, depth: int) -> Any:
+    """Return the value at a cursor that an exact codec was handed."""
+    assert isinstance(cursor, _ValueCursor)
+    return _decode(cursor, depth)
 
 
 _READERS: Final[dict[int, Callable[[_ValueCursor, int], Any]]] = {

@@ -65,6 +65,13 @@ class Cursor:
         self.position = end
         return piece
 
+    def skip(self, size: int) -> bytes:
+        """Move on over `size` bytes; return all the bytes, which have them before the new position."""
+        if size > len(self.data) - self.position:
+            raise self.refuse(f"{size} bytes are announced, the bytes end too early")
+        self.position += size
+        return self.data
+
     def varint(self, limit: int) -> int:
         """Return the next number, which must be in its shortest form and at most `limit`."""
         first = self.byte()

@@ -40,7 +40,7 @@ from actors.values import encode
 from runtime.events import Ended
 from runtime.programs import find, main_name
 from runtime.workers import job
-from runtime.workers.frames import join, split
+from runtime.workers.frames import form, look, pieces_of
 from runtime.workers.memo import Memo
 from runtime.workers.packer import Packer
 from runtime.workers.parcel import Taken
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from runtime.record import Record
     from runtime.store.base import Store
     from runtime.trace import Trace
+    from runtime.workers.frames import Form, Piece
     from runtime.workers.tasks import Task
 
 _log = logging.getLogger("lockstep.workers")
@@ -332,15 +333,15 @@ class Crew:
         slot = place.slot
         begin = 0 if self._tracks is None else self._tracks.now()
         needed: set[int] = set()
-        jobs: list[bytes] = []
+        jobs: list[Form] = []
         sent = []
         for task in tasks:
             try:
-                form = self._packer.form(task, place)
+                made = self._packer.form(task, place)
             except Exception as error:
                 self._fail(task, error)
                 continue
-            jobs += (job.keeping(None if task.lodging is None else task.lodging.number), form)
+            jobs += (job.keeping(None if task.lodging is None else task.lodging.number), made)
             sent.append(task)
             needed |= {task.program, *task.others}
         if not sent:
@@ -354,8 +355,8 @@ class Crew:
         place.flights.append(flight)
         if len(place.flights) == 1:
             self._watch(place)
-        batch = join((common, *programs, *jobs))
-        flight.size = len(batch)
+        batch = form((common, *programs, *jobs))
+        flight.size = sum(map(len, pieces_of(batch)))
         landed = partial(self._landed, place, flight)
         try:
             slot.submit(batch, landed)
@@ -369,13 +370,13 @@ class Crew:
 
     # --- landed ---
 
-    def _landed(self, place: Place, flight: Flight, answer: bytes | Exception) -> None:
+    def _landed(self, place: Place, flight: Flight, answer: Piece | Exception) -> None:
         if flight.generation != place.slot.generation or flight not in place.flights:
             return
         try:
             if isinstance(answer, Exception):
                 raise answer
-            outcomes = split(answer)
+            outcomes = look(answer)
         except Exception as error:
             _log.warning("a worker died: %s: %s", type(error).__name__, error)
             self._died(place, stuck=False)
@@ -400,7 +401,7 @@ class Crew:
             self._arrival.set()
             self._arrival = anyio.Event()
 
-    def _land(self, task: Task, outcome: bytes, place: Place | None) -> None:
+    def _land(self, task: Task, outcome: Piece, place: Place | None) -> None:
         """Take an outcome; from the memo, where there is no place."""
         read = job.read_frame(outcome)
         kind = read.head[0]
@@ -418,7 +419,7 @@ class Crew:
         if record is None:
             return
         lodging = task.lodging
-        kept = task.form is None or kind == job.TREE
+        kept = task.form is None or kind == job.TREE or type(task.form) is list
         if place is not None and kept and lodging is not None and lodging.there():
             lodging.calls = []
             record.lodging = lodging

@@ -6,7 +6,7 @@ records. A batch, and the answer to it, are frames of frames:
     batch     (common, program …, (keep, job) …)     common: (runtime, main script, store or None, how many programs)
     program   (its number, pickle)                   sent to a worker once; pickled by cloudpickle, by the driver alone
     keep      under which number the worker is to keep the process for later jobs, u64; empty: not at all. One that came
-              fresh is kept only where its outcome is a state.
+              fresh is kept only where its job is long, or its outcome is a state.
     job       (head, numbers, record …, data …)      numbers: of the records, u64 each (runtime.workers.parcel)
     answer    (outcome …)
     outcome   (head, numbers, record …, data …)
@@ -40,7 +40,7 @@ from actors.memory import Formed, form_of
 from actors.region import View
 from actors.trap import TrapKind
 from actors.values import ABSENT, decode, encode, encode_plain
-from runtime.workers.frames import first, join, split
+from runtime.workers.frames import first, form, split
 from runtime.workers.parcel import Parcel, Received
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from actors.keys import Path
     from actors.memory import Slot
     from runtime.record import Record
+    from runtime.workers.frames import Form, Piece
     from runtime.workers.parcel import Top
 
 FRESH: Final = 0
@@ -76,13 +77,13 @@ def keeping(number: int | None) -> bytes:
     return b"" if number is None else number.to_bytes(KEEP_BYTES, "big")
 
 
-def frame(head: tuple[Any, ...], parcel: Parcel | None, data: Sequence[bytes]) -> bytes:
+def frame(head: tuple[Any, ...], parcel: Parcel | None, data: Sequence[bytes]) -> Form:
     """Return a job or an outcome."""
-    form = encode_plain(head) or encode(head)
+    said = encode_plain(head) or encode(head)
     if parcel is None or not parcel.records:
-        return join((form, b"", *data))
+        return form((said, b"", *data))
     numbers = parcel.records
-    return join((form, pack(f"<{len(numbers)}Q", *numbers), *numbers.values(), *data))
+    return form((said, pack(f"<{len(numbers)}Q", *numbers), *numbers.values(), *data))
 
 
 class Frame(NamedTuple):
@@ -93,39 +94,39 @@ class Frame(NamedTuple):
     data: list[bytes]
 
 
-def read_frame(form: bytes) -> Frame:
+def read_frame(made: Piece) -> Frame:
     """Return what `frame` made bytes of. Raises CodecError."""
-    head, numbers, *rest = split(form)
+    head, numbers, *rest = split(made)
     if not numbers:
         return Frame(decode(head), {}, rest)
     count = len(numbers) // 8
     return Frame(decode(head), dict(zip(unpack(f"<{count}Q", numbers), rest, strict=False)), rest[count:])
 
 
-def read_head(form: bytes) -> tuple[Any, ...]:
+def read_head(made: Piece) -> tuple[Any, ...]:
     """Return the head of a job or an outcome, and read no more of it."""
-    head: tuple[Any, ...] = decode(first(form))
+    head: tuple[Any, ...] = decode(first(made))
     return head
 
 
 # --- jobs ----------------------------------------------------------------------------------------------------------
 
 
-def fresh(record: Record, program: int, entries: Sequence[tuple[bytes, bytes]]) -> bytes:
+def fresh(record: Record, program: int, entries: Sequence[tuple[bytes, bytes]]) -> Form:
     """Return the job of a process of a few entries."""
     limits = None if record.limits is None else tuple(record.limits)
     head = (FRESH, record.path, program, record.fill, record.time, limits)
     return frame(head, None, [piece for entry in entries for piece in entry])
 
 
-def state(path: Path, program: int, top: Top, gas: int | None, parcel: Parcel) -> bytes:
+def state(path: Path, program: int, top: Top, gas: int | None, parcel: Parcel) -> Form:
     """Return the job of a process in any state."""
     return frame((STATE, path, program, top, gas), parcel, ())
 
 
 def calls(
     puts: Sequence[Put], number_of: Callable[[type[Any]], int], gas: int | None, time: Any, parcel: Parcel
-) -> bytes:
+) -> Form:
     """Return the job of a process that the worker has kept."""
     data: list[bytes] = []
     heads = []
@@ -184,7 +185,7 @@ def trap_of(head: tuple[Any, ...]) -> tuple[TrapKind, str]:
     return TrapKind(head[-2]), head[-1]
 
 
-def wrote(past: Past, writes: Mapping[bytes, Slot]) -> bytes:
+def wrote(past: Past, writes: Mapping[bytes, Slot]) -> Form:
     """Return the outcome of an activation that wrote, and changed nothing else."""
     data: list[bytes] = []
     deleted: list[bytes] = []
@@ -205,27 +206,27 @@ def read_writes(outcome: Frame) -> dict[bytes, Slot]:
     return writes
 
 
-def became(past: Past, top: Top, parcel: Parcel) -> bytes:
+def became(past: Past, top: Top, parcel: Parcel) -> Form:
     """Return the outcome of an activation behind which the process has another state."""
     return frame((TREE, *past, top), parcel, ())
 
 
-def trapped(past: Past, trap: int, error: str, told: str) -> bytes:
+def trapped(past: Past, trap: int, error: str, told: str) -> Form:
     """Return the outcome of an activation that trapped; `told` is for people."""
     return frame((TRAPPED, *past, trap, error), None, [told.encode(errors="replace")])
 
 
-def lacking(program: str | None = None) -> bytes:
+def lacking(program: str | None = None) -> Form:
     """Return the outcome of a job for which the worker does not have enough; a program, where it is that."""
     return frame((LACKING, program), None, ())
 
 
-def broken(what: str, told: str) -> bytes:
+def broken(what: str, told: str) -> Form:
     """Return the outcome of a job that the machine or the host could not do."""
     return frame((BROKEN, what), None, [told.encode(errors="replace")])
 
 
-def broken_by(error: Exception) -> bytes:
+def broken_by(error: Exception) -> Form:
     """Return the outcome of a job in which an error of the machine came up."""
     if isinstance(error, ReplayDiverged):
         return broken(error.code, str(error))

@@ -13,9 +13,17 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from runtime.workers.frames import LONG_BYTES, pieces_of
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from typing import TypeAlias
+
+    from runtime.workers.frames import Form, Piece
+
+    #: Is called with the answer to a batch, or with why there is none.
+    Landed: TypeAlias = Callable[[Piece | Exception], None]
 
 _SIZE: Final = struct.Struct(">Q")
 
@@ -24,7 +32,7 @@ class LineLost(OSError):
     """The worker at the other end is gone."""
 
 
-class Line(asyncio.Protocol):
+class Line(asyncio.BufferedProtocol):
     """The driver's end.
 
     Args:
@@ -35,18 +43,24 @@ class Line(asyncio.Protocol):
     def __init__(self, line: socket.socket, begun: Callable[[], None]) -> None:
         self._socket = line
         self._begun = begun
-        self._got = bytearray()
+        #: What has come of messages that are short, or have only just begun.
+        self._short = memoryview(bytearray(LONG_BYTES))
+        self._short_end = 0
+        #: The long message that is coming, and how much of it has; it comes where it is to stay.
+        self._long: memoryview | None = None
+        self._long_end = 0
         #: Who is told of the answers that are still to come, the next one first.
-        self._expected: deque[Callable[[bytes | Exception], None]] = deque()
+        self._expected: deque[Landed] = deque()
         self._transport: asyncio.WriteTransport | None = None
+        self._closed = False
         self._lost: LineLost | None = None
         #: What is to be sent when the loop has taken the socket over.
         self._unsent: list[bytes] = []
         loop = asyncio.get_running_loop()
         self._opening = loop.create_task(loop.create_connection(lambda: self, sock=line), name="lockstep-line")
 
-    def send(self, batch: bytes, landed: Callable[[bytes | Exception], None]) -> None:
-        """Send a batch; `landed` is called on the loop with the answer, or with why there is none.
+    def send(self, batch: Form, landed: Landed) -> None:
+        """Send a batch.
 
         Raises:
             LineLost: the worker is gone, and was at work on nothing.
@@ -54,16 +68,17 @@ class Line(asyncio.Protocol):
         if self._lost is not None:
             raise self._lost
         self._expected.append(landed)
-        message = (_SIZE.pack(len(batch)), batch)
+        message = announced(batch)
         if self._transport is None:
             self._unsent += message
-        else:
-            self._transport.writelines(message)
+            return
+        for piece in message:
+            self._transport.write(piece)
 
     def close(self) -> None:
         """Let go of it; nobody is told of anything any more."""
         self._expected.clear()
-        self._got.clear()
+        self._closed = True
         if self._transport is None:
             self._opening.cancel()
             self._socket.close()
@@ -75,23 +90,46 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Send what was to be sent."""
         self._transport = transport
-        transport.writelines(self._unsent)
+        for piece in self._unsent:
+            transport.write(piece)
         self._unsent.clear()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where what comes next is to be put."""
+        return self._short[self._short_end :] if self._long is None else self._long[self._long_end :]
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Tell of the answers that are whole."""
-        got = self._got
-        got += data
-        while len(got) >= _SIZE.size:
-            end = _SIZE.size + _SIZE.unpack_from(got)[0]
-            if len(got) < end:
-                return
-            message = bytes(memoryview(got)[_SIZE.size : end])
-            del got[:end]
-            if message:
-                self._expected.popleft()(message)
-            else:
-                self._begun()
+        if self._long is not None:
+            self._long_end += nbytes
+            if self._long_end == len(self._long):
+                message, self._long = self._long, None
+                self._tell(message)
+            return
+        end = self._short_end + nbytes
+        at = 0
+        while not self._closed and end - at >= _SIZE.size:
+            begin = at + _SIZE.size
+            (size,) = _SIZE.unpack_from(self._short, at)
+            if begin + size <= end:
+                at = begin + size
+                self._tell(bytes(self._short[begin:at]))
+                continue
+            if _SIZE.size + size > len(self._short):
+                self._long, self._long_end = memoryview(bytearray(size)), end - begin
+                self._long[: end - begin] = self._short[begin:end]
+                at = end
+            break
+        self._short_end = end - at
+        self._short[: end - at] = bytes(self._short[at:end])
+
+    def _tell(self, message: Piece) -> None:
+        if self._closed:
+            return
+        if message:
+            self._expected.popleft()(message)
+        else:
+            self._begun()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell all who wait."""
@@ -101,10 +139,16 @@ class Line(asyncio.Protocol):
             landed(lost)
 
 
-def serve(line: socket.socket, work: Callable[[bytes], bytes]) -> None:
+def announced(batch: Form) -> list[bytes]:
+    """Return the pieces of a message: its size before them."""
+    first, *rest = pieces_of(batch)
+    return [_SIZE.pack(len(first) + sum(map(len, rest))) + first, *rest]
+
+
+def serve(line: socket.socket, work: Callable[[bytes], Form]) -> None:
     """Answer batches for as long as there is a driver: the worker's end."""
     with line, line.makefile("rb") as batches:
         line.sendall(_SIZE.pack(0))
         while len(head := batches.read(_SIZE.size)) == _SIZE.size:
-            answer = work(batches.read(_SIZE.unpack(head)[0]))
-            line.sendall(_SIZE.pack(len(answer)) + answer)
+            for piece in announced(work(batches.read(_SIZE.unpack(head)[0]))):
+                line.sendall(piece)

@@ -7,7 +7,10 @@ in the same state. Host faults have no place here.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from runtime.workers.frames import Piece
 
 #: How many bytes of outcomes are remembered.
 MEMO_BYTES_MAX: Final = 64 << 20
@@ -18,18 +21,21 @@ class Memo:
     """Outcomes by the digest of the start; the longest unused are forgotten first."""
 
     def __init__(self) -> None:
-        self._outcomes: OrderedDict[bytes, bytes] = OrderedDict()
+        self._outcomes: OrderedDict[bytes, Piece] = OrderedDict()
         self._bytes = 0
 
-    def get(self, start: bytes) -> bytes | None:
+    def get(self, start: bytes) -> Piece | None:
         """Return what follows, if it is known."""
         outcome = self._outcomes.get(start)
         if outcome is not None:
             self._outcomes.move_to_end(start)
         return outcome
 
-    def put(self, start: bytes, outcome: bytes) -> None:
+    def put(self, start: bytes, outcome: Piece) -> None:
         """Remember an outcome."""
+        if type(outcome) is memoryview and 2 * len(outcome) < memoryview(outcome.obj).nbytes:
+            # It would keep all that it came with.
+            outcome = bytes(outcome)
         self._drop(start)
         self._outcomes[start] = outcome
         self._bytes += len(outcome) + _ENTRY_BYTES

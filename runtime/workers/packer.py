@@ -12,24 +12,32 @@ from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.cells import from_cell
+from actors.cells import Blob, from_cell
 from actors.limits import BUCKET_ENTRIES_MAX
+from actors.memory import Formed
 from actors.values import encode
 from runtime.state import freeze
 from runtime.store import SqliteStore
 from runtime.workers import job
+from runtime.workers.frames import pieces_of
 from runtime.workers.parcel import Held, Parcel
 from runtime.workers.programs import Programs, Unsendable
 from runtime.workers.tasks import ALL, NUMBER_BYTES, SINCE, Lodging, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from actors.calls import Put
+    from actors.memory import Slot
     from runtime.record import Record
     from runtime.store.base import Store
+    from runtime.workers.frames import Form
     from runtime.workers.tasks import Place
 
-#: A process that is in a worker's memory, and of which more than so many written entries were not folded yet, is not
-#: folded to know where it begins: then nothing is remembered of what follows.
+#: A process that is in a worker's memory, and of which more than so many written entries, or bytes of them, were not folded
+#: yet, is not folded to know where it begins: then nothing is remembered of what follows.
 _FOLDED_MAX: Final = 32
+_FOLDED_BYTES_MAX: Final = 1 << 16
 
 
 class Packer:
@@ -49,12 +57,12 @@ class Packer:
     def task(self, record: Record, number: int) -> Task:
         """Return what is to be known of an activation that begins; `number` is its program's."""
         lodging, record.lodging = record.lodging, None
-        lodged = isinstance(lodging, Lodging) and lodging.there()
-        if lodged and len(record.memory.kept) > _FOLDED_MAX:
+        lodged = isinstance(lodging, Lodging) and lodging.there() and not _brings_most(record, lodging.calls)
+        if lodged and _is_much(record.memory.kept):
             task = Task(record, number, next(self._numbers).to_bytes(NUMBER_BYTES, "big"))
         elif (few := _few(record)) is not None:
             form = job.fresh(record, number, few)
-            task = Task(record, number, sha256(form).digest())
+            task = Task(record, number, _digest(form))
             task.form = form
             return task
         else:
@@ -65,7 +73,7 @@ class Packer:
             task.lodging, task.brings = lodging, SINCE
         return task
 
-    def form(self, task: Task, place: Place) -> bytes:
+    def form(self, task: Task, place: Place) -> Form:
         """Return a job as it travels to a slot."""
         slot = place.slot
         lodging = task.lodging
@@ -106,4 +114,32 @@ def _few(record: Record) -> list[tuple[bytes, bytes]] | None:
     heap = memory.snapshot()
     if len(heap) > BUCKET_ENTRIES_MAX:
         return None
-    return [(key, from_cell(cell)) for key, cell in heap.entries()]
+    entries = list(heap.entries())
+    # A long value that is in the store is read there, or was sent before.
+    if any(type(cell) is Blob and cell.number is not None for _, cell in entries):
+        return None
+    return [(key, from_cell(cell)) for key, cell in entries]
+
+
+def _digest(form: Form) -> bytes:
+    made = sha256()
+    for piece in pieces_of(form):
+        made.update(piece)
+    return made.digest()
+
+
+def _brings_most(record: Record, calls: Sequence[Put]) -> bool:
+    """Tell whether what was put since is most of a heap: then it may be done anywhere."""
+    few = record.memory.few()
+    if few is None:
+        return False
+    slots = [slot for call in calls for _, slot in call.values]
+    put = sum([len(slot.data) for slot in slots if type(slot) is Formed])
+    return 2 * put >= sum([len(data) for _, data, _ in few if data is not None]) > _FOLDED_BYTES_MAX
+
+
+def _is_much(slots: Mapping[bytes, Slot]) -> bool:
+    return (
+        len(slots) > _FOLDED_MAX
+        or sum([len(slot.data) for slot in slots.values() if type(slot) is Formed]) > _FOLDED_BYTES_MAX
+    )

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import actors
+from runtime.workers.frames import pieces_of
 from runtime.workers.line import Line
 from runtime.workers.parcel import Held
 from runtime.workers.worker import live, work
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor, Future
     from multiprocessing.context import BaseContext
+
+    from runtime.workers.frames import Form
+    from runtime.workers.line import Landed
 
 _PRELOADED: Final = "runtime.workers.preloaded"
 _PACKAGES: Final = {"actors": Path(actors.__file__).parent, "runtime": Path(__file__).parents[1]}
@@ -49,7 +53,7 @@ class Slot(Protocol):
     #: Whether its worker has begun; where nobody can tell, it has.
     ready: bool
 
-    def submit(self, batch: bytes, landed: Callable[[bytes | Exception], None]) -> None:
+    def submit(self, batch: Form, landed: Landed) -> None:
         """Send a batch; `landed` is called on the loop with the answer, or with why there will be none.
 
         Raises:
@@ -118,7 +122,7 @@ class ProcessSlot:
         """The worker's process, if there is one."""
         return None if self._process is None else self._process.pid
 
-    def submit(self, batch: bytes, landed: Callable[[bytes | Exception], None]) -> None:
+    def submit(self, batch: Form, landed: Landed) -> None:
         """Send a batch; the first one starts the worker."""
         line = self._line or self._start()
         line.send(batch, landed)
@@ -170,14 +174,14 @@ class SharedSlot:
         self.programs: set[int] = set()
         self.held = Held()
 
-    def submit(self, batch: bytes, landed: Callable[[bytes | Exception], None]) -> None:
+    def submit(self, batch: Form, landed: Landed) -> None:
         """Send a batch."""
 
         def done(future: Future[bytes]) -> None:
             with suppress(RuntimeError):  # An executor may end it when the loop is closed already.
                 self._loop.call_soon_threadsafe(landed, _answer(future))
 
-        self._executor.submit(work, batch).add_done_callback(done)
+        self._executor.submit(work, b"".join(pieces_of(batch))).add_done_callback(done)
 
     def replace(self) -> None:
         """Forget what is under way; its worker cannot be ended from here, and the executor is whoever's handed it in."""

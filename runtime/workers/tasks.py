@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from actors.calls import Put
     from actors.tree import Tree
     from runtime.record import Record
+    from runtime.workers.frames import Form
     from runtime.workers.slot import Slot
 
 #: How much of what it needs a job brings along: what was put since; its state, but for the store; all of it.
@@ -48,7 +49,7 @@ class Task:
         #: What the outcome follows from, as a digest; or a short number, where it is not remembered.
         self.start = start
         #: The whole job, where it is small; else the state in which it begins.
-        self.form: bytes | None = None
+        self.form: Form | None = None
         self.state: Tree | None = None
         self.lodging: Lodging | None = None
         self.brings = STATE

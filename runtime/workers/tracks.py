@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from actors.process import Process
     from runtime.record import Record
     from runtime.trace import Trace, Track
+    from runtime.workers.frames import Piece
 
 #: How many paths of what was lost are named.
 _NAMED_MAX: Final = 8
@@ -170,7 +171,7 @@ class Tracks:
         trace = self._trace
         trace.span(trace.loop, f"send to {slot}", begin, trace.now(), jobs=len(flight.tasks), bytes=flight.size)
 
-    def landed(self, slot: int, flight: Flight, outcomes: Sequence[bytes], begin: int) -> None:
+    def landed(self, slot: int, flight: Flight, outcomes: Sequence[Piece], begin: int) -> None:
         """Tell that a batch was back at `begin`, and has landed; and what ran in it."""
         trace = self._trace
         size = sum(map(len, outcomes))

@@ -39,7 +39,7 @@ from runtime.state import freeze, freeze_children
 from runtime.stepper import Stepper
 from runtime.store import SqliteStore
 from runtime.workers import job
-from runtime.workers.frames import join, split
+from runtime.workers.frames import LONG_BYTES, form, look, pieces_of, split
 from runtime.workers.line import serve
 from runtime.workers.parcel import LOCAL, Parcel, Received
 from runtime.workers.programs import load
@@ -49,12 +49,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from actors.process import Process
+    from runtime.workers.frames import Form, Piece
     from runtime.workers.job import Frame
 
 #: The least memory that a worker can be limited to, in bytes: that of the interpreter with room to work.
 WORKER_MEMORY_MIN: Final = 64 << 20
-#: How many processes a worker keeps in memory.
+#: How many processes a worker keeps in memory, and how many bytes of those that came fresh.
 KEPT_MAX: Final = 256
+KEPT_BYTES_MAX: Final = 1 << 28
 #: How many written entries of a process that is kept may lie above its tree.
 _LAYER_MAX: Final = 1 << 14
 #: So many effects are performed between two looks at whether the activation is over: it is then, or never.
@@ -99,8 +101,10 @@ class _Desk:
         self.kernel = Kernel(root)
         self.stepper = Stepper(self.kernel)
         self.path = path
-        #: Whether it is no more than its job and its outcome say, so that it is not worth keeping.
+        #: Whether it is no more than its job and its outcome say, and these are short, so that it is not worth keeping.
         self.fresh = False
+        #: How many bytes its job has, if it came fresh.
+        self.size = 0
 
     @property
     def child(self) -> Record:
@@ -146,7 +150,7 @@ class _Desk:
         if kernel.failed is not None:
             raise KernelBug(f"a worker lost the process that it ran: {kernel.failed}")
 
-    def outcome(self, begin_ns: int) -> bytes:
+    def outcome(self, begin_ns: int) -> Form:
         """Return what became of the activation."""
         kernel, child = self.kernel, self.child
         assert kernel.turns is not None
@@ -227,11 +231,13 @@ class Workshop:
             raise Unloadable(found)
         return found
 
-    def do(self, keep: bytes, form: bytes) -> bytes:
+    def do(self, keep: bytes, task: Piece) -> Form:
         """Do a job; return its outcome."""
         begin_ns = time.monotonic_ns()
         try:
-            desk = self._desk(keep, job.read_frame(form))
+            desk = self._desk(keep, job.read_frame(task))
+            if desk.fresh and len(task) >= LONG_BYTES:
+                desk.fresh, desk.size = False, len(task)
             desk.run()
             outcome = desk.outcome(begin_ns)
         except (Lacking, StoreError):
@@ -257,7 +263,7 @@ class Workshop:
             desk.child.memory.fold()
         self._kept[keep] = desk
         self._kept.move_to_end(keep)
-        while len(self._kept) > KEPT_MAX:
+        while len(self._kept) > KEPT_MAX or sum([kept.size for kept in self._kept.values()]) > KEPT_BYTES_MAX:
             self._kept.popitem(last=False)[1].kernel.end()
 
     def _desk(self, keep: bytes, task: Frame) -> _Desk:
@@ -292,8 +298,12 @@ _here = threading.local()
 
 def work(batch: bytes) -> bytes:
     """Do a batch of jobs, one after the other; return their outcomes. This is all that an executor is asked to run."""
-    common, *rest = split(batch)
-    runtime, main, store, count = decode(common)
+    return b"".join(pieces_of(_work(batch)))
+
+
+def _work(batch: bytes) -> Form:
+    common, *rest = look(batch)
+    runtime, main, store, count = decode(bytes(common))
     work_for(main)
     workshop: Workshop | None = getattr(_here, "workshop", None)
     if workshop is None or _here.runtime != runtime:
@@ -303,7 +313,7 @@ def work(batch: bytes) -> bytes:
         number, pickled = split(program)
         workshop.learn(int.from_bytes(number, "big"), pickled)
     jobs = rest[count:]
-    return join([workshop.do(keep, form) for keep, form in zip(jobs[::2], jobs[1::2], strict=True)])
+    return form([workshop.do(bytes(keep), task) for keep, task in zip(jobs[::2], jobs[1::2], strict=True)])
 
 
 def live(line: socket.socket, memory: int | None = None) -> None:
@@ -325,7 +335,7 @@ def live(line: socket.socket, memory: int | None = None) -> None:
     driver = parent_process()
     if driver is not None:
         threading.Thread(target=_follow, args=(driver,), daemon=True, name="lockstep-driver").start()
-    serve(line, work)
+    serve(line, _work)
 
 
 def _follow(driver: Any) -> None:

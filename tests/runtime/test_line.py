@@ -11,29 +11,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
+from runtime.workers.frames import LONG_BYTES
 from runtime.workers.line import Line, LineLost, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-Answer = bytes | Exception
+    from runtime.workers.frames import Form
+
+Answer = bytes | memoryview | Exception
 
 
 class Ends:
     """A line whose other end is a thread of this process."""
 
-    def __init__(self, work: Callable[[bytes], bytes]) -> None:
+    def __init__(self, work: Callable[[bytes], Form]) -> None:
         ours, self.theirs = socket.socketpair()
         self.begun = asyncio.Event()
         self.line = Line(ours, self.begun.set)
         self.thread = threading.Thread(target=self._serve, args=(work,))
         self.thread.start()
 
-    def _serve(self, work: Callable[[bytes], bytes]) -> None:
+    def _serve(self, work: Callable[[bytes], Form]) -> None:
         with suppress(OSError):  # The driver's end may be closed in the middle of an answer.
             serve(self.theirs, work)
 
-    def ask(self, batch: bytes) -> asyncio.Future[Answer]:
+    def ask(self, batch: Form) -> asyncio.Future[Answer]:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.line.send(batch, answer.set_result)
         return answer
@@ -61,6 +64,18 @@ def test_batches_are_answered_in_order_from_the_first_one_on(on_loop: Any) -> No
         await ends.begun.wait()
         answers += [ends.ask(batch) for batch in batches[3:]]
         assert await asyncio.gather(*answers) == [batch[::-1] for batch in batches]
+        await ends.close()
+
+    on_loop(main)
+
+
+def test_messages_about_as_long_as_what_is_read_at_a_time_arrive_whole(on_loop: Any) -> None:
+    async def main() -> None:
+        ends = Ends(lambda batch: [b"", batch[:9], batch[9:]])
+        sizes = [LONG_BYTES + more for more in range(-17, 10)] + [1, 2 * LONG_BYTES, 0, LONG_BYTES - 8, 3]
+        batches = [[b"", bytes([number]) * size, b"end"] for number, size in enumerate(sizes)]
+        answers = await asyncio.gather(*[ends.ask(batch) for batch in batches])
+        assert [bytes(answer) for answer in answers] == [b"".join(batch) for batch in batches]
         await ends.close()
 
     on_loop(main)
