@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 GAS = 200_000
-#: A host fault needs its worker's watchdog twice, or its memory some times.
+#: A host fault needs its worker's watchdog twice, or its memory some times. The neighbour is on the loop then, where no
+#: clock has a say in what becomes of it.
 WATCHDOG_S = 0.5
 MEMORY = 400 << 20
 
@@ -39,9 +40,9 @@ class Besieged(Root):
 
     async def run(self) -> Any:
         program = getattr(sys.modules["attack_programs"], self.heap["block", "program"])
-        placement = self.heap["block", "placement"]
+        placement, beside = self.heap["block", "placement"], self.heap["block", "beside"]
         await self.put("attack", {"kept": 1}, program=program, start=True, gas=GAS, placement=placement)
-        await self.put("neighbour", program=Neighbour, start=True, gas=GAS, placement=placement)
+        await self.put("neighbour", program=Neighbour, start=True, gas=GAS, placement=beside)
         trap = await self.status("attack")
         count = await self.get("neighbour", "count")
         await self.put("attack", {"after": 2})
@@ -67,7 +68,7 @@ async def besiege(attacks: list[Attack], placement: str, store: Path | None, **h
     async with runtime.Runtime(Besieged, store, **how) as rt:
         made = []
         for number, attack in enumerate(attacks, 1):
-            made.append(await rt.advance({"program": attack.program, "placement": placement}))
+            made.append(await rt.advance({"program": attack.program, "placement": placement, "beside": placement}))
             check(attack, made[-1], number)
         assert await rt.verify() == len(attacks)
         return made
@@ -117,7 +118,7 @@ async def test_what_no_gas_sees_is_ended_by_the_watchdog_or_the_limit_of_memory(
         Besieged, tmp_path / "a.db", workers=2, watchdog_s=WATCHDOG_S, worker_memory=MEMORY
     ) as rt:
         for number, attack in enumerate(HOST, 1):
-            block = await rt.advance({"program": attack.program, "placement": "worker"})
+            block = await rt.advance({"program": attack.program, "placement": "worker", "beside": "loop"})
             check(attack, block, number)
             assert [(path, error) for path, _, error in block.faults] == [(("attack",), block.data[1])]
         # The faults stand in the blocks, so that nobody runs into them again.
