@@ -232,6 +232,12 @@ async def test_the_cubes_are_mapped(written: Any) -> None:
     assert list(odd) == [1, 27, 125, 343, 729] and total == sum(n**3 for n in range(100))
 
 
+async def test_the_arrays_are_multiplied(written: Any) -> None:
+    pytest.importorskip("numpy")
+    ((sums),) = await data_of(written("class Products").Products, {})
+    assert list(sums) == [0.0, 12.0, 48.0, 108.0]
+
+
 async def test_the_team_sorts(written: Any) -> None:
     assert await data_of(written("class Sorted").Sorted, {"cells": [3, 1, 2, 9, 0]}) == [(0, 1, 2, 3, 9)]
 
