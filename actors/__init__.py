@@ -51,9 +51,11 @@ from actors.keys import Key, Name, Path
 from actors.merge import MergeConflict, Writer
 from actors.process import Process, Root
 from actors.proof import Proof
+from actors.recording import Refusal
 from actors.reductions import add, append, maximum, minimum, union
 from actors.region import Region, View
 from actors.supervision import Ladder, Supervised
+from actors.transactions import Transaction
 from actors.trap import Trap, TrapKind
 from actors.values import ABSENT, codec, freeze
 from actors.workspaces import Team
@@ -89,6 +91,7 @@ __all__ = [
     "ProgramError",
     "Proof",
     "ProofRefused",
+    "Refusal",
     "Region",
     "ReplayDiverged",
     "Root",
@@ -99,6 +102,7 @@ __all__ = [
     "StoreMismatch",
     "Supervised",
     "Team",
+    "Transaction",
     "Trap",
     "TrapKind",
     "ValueRefused",
