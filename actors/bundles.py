@@ -4,7 +4,7 @@ In a heap every entry has its price, and here are thousands of rows. So rows are
 in one go; encoded values travel as they are, as bytes. One that is long stands in an entry of its own, as the value that
 it is, and in the row stands its number.
 
-    (name)              how many more pieces there are, and the first rows
+    (name)              how many more pieces there are, and behind that the first rows
     (name, n)           the rows of piece n, from 1 on
     (name, "long", n)   long value n, from 0 on
 """
@@ -67,14 +67,14 @@ class Bundle:
         """Return what to put into a heap."""
         self._close()
         first, *more = self._pieces
-        made = {self._name: (len(more), first), **self._longs}
+        made = {self._name: (len(more), *first), **self._longs}
         made.update({(self._name, number): rows for number, rows in enumerate(more, 1)})
         return made
 
 
 def read_rows(heap: Any, name: str) -> Iterator[Any]:
     """Yield the rows that stand in a heap."""
-    more, rows = heap[name]
+    more, *rows = heap[name]
     yield from rows
     for number in range(1, more + 1):
         yield from heap[name, number]

@@ -15,8 +15,8 @@ where one in four does not. Where a wave would hardly be faster than the list's 
 then nothing can be stale, and it costs what a loop costs. After each stretch it is tried again; stretches get longer.
 
 The state that children get stays the same all the time, so that those on workers read of it what they have not read yet; a
-group is told beside it what has changed since, of the keys that its transactions touch as far as is known. All that is
-kept here until the end: whatever fails, the caller's heap is as it was.
+group is told beside it what is under the keys that its transactions touch, as far as is known. What was changed is kept
+here until the end: whatever fails, the caller's heap is as it was.
 
 (Block-STM: Gelashvili and others, "Scaling Blockchain Execution by Turning Ordering Curse to a Performance Blessing", PPoPP
 2023. Its versions live in shared memory, and its scheduler decides by what comes first; here nothing is shared, and the
@@ -36,7 +36,7 @@ from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, Refus
 from actors.region import WHOLE
 from actors.settled import Settled, compared
 from actors.speculation import Speculation
-from actors.waves import Step, gain, plan
+from actors.waves import Plan, Stage, Step, gain, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -128,16 +128,19 @@ class _How(NamedTuple):
 class _Group:
     """Transactions that run in one child, one after the other."""
 
-    __slots__ = ("alone", "left", "name", "places")
+    __slots__ = ("foretold", "left", "name", "places", "since")
 
-    def __init__(self, name: str, places: Sequence[int], alone: bool) -> None:
+    def __init__(self, name: str, places: Sequence[int], since: int | None) -> None:
         #: The child's.
         self.name = name
         self.places = places
-        #: Whether it is the only group of its wave: then it tells nothing of how many may run side by side.
-        self.alone = alone
+        #: How often the window had changed when it began; None where it ran alone, and tells nothing of what the window
+        #: should be.
+        self.since = since
         #: How many of its transactions are neither settled nor to be run again.
         self.left = len(places)
+        #: Of which keys it was told what a transaction left there that waited for its turn: where that one is, and what it did.
+        self.foretold: dict[bytes, tuple[int, _Ran]] = {}
 
 
 class _Ran(NamedTuple):
@@ -193,6 +196,8 @@ class _List:
         self._ran: dict[int, _Ran] = {}
         #: Where those ran before that are not settled yet, in vain; and how often they did.
         self._earlier: dict[int, list[_Ran]] = {}
+        #: Groups that were told of one before its turn, and of what.
+        self._foretold: dict[int, list[_Ran]] = {}
         #: Those whose group failed: each is run alone, in its turn.
         self._suspect: set[int] = set()
         self._settled = Settled(process.heap, region, Operations(program.reductions))
@@ -203,8 +208,8 @@ class _List:
         self._idle: deque[str] = deque()
         self._window = WINDOW_FIRST
         self._stretch = STRETCH_FIRST
-        #: Of those that ran side by side since it was last asked: how many held, and how many were stale.
-        self._held = self._stale = 0
+        #: How often the window was changed; and of those that ran side by side since: how many held, and were stale.
+        self._changes = self._held = self._stale = 0
         #: Whether the next wave is a stretch in order, since so few held.
         self._in_order = False
 
@@ -229,39 +234,43 @@ class _List:
 
     # --- what runs next ---
 
-    def _choose(self) -> list[list[int]]:
-        """Return the groups of the next wave; none, where it is better to wait for one that is under way."""
+    def _choose(self) -> Plan | None:
+        """Return the next wave; None, where it is better to wait for one that is under way."""
         self._adapt()
         head, smallest = self._next, 2 * self._groups
         if head in self._suspect:
-            return [] if head in self._away else [[head]]
+            return None if head in self._away else Plan([[head]], [])
         window = self._window
         while not self._in_order:
-            groups = plan(self._steps(AHEAD * window), window, self._groups)
-            if self._is_worth(groups):
+            wave = plan(self._steps(AHEAD * window), window, self._groups)
+            if self._waves and any(self._touched[place] is None for places in wave.groups for place in places):
+                # They may touch what is being touched.
+                return None
+            if self._is_worth(wave.groups):
                 self._window = window
-                return groups
+                return wave
             if window <= smallest:
                 break
             window //= 2
         if self._waves:
-            return []
+            return None
         self._window = max(window, smallest)
         stretch = list(self._straight(head, min(head + self._stretch, self._count)))
         waiting = [place for place in stretch if place in self._ran]
         if not self._in_order and 2 * len(waiting) > len(stretch):
-            return groups
+            return wave
         for place in waiting:
             self._again(place)
         self._in_order = False
         self._stretch = min(2 * self._stretch, STRETCH_MAX)
-        return [stretch]
+        return Plan([stretch], [])
 
     def _adapt(self) -> None:
         held, stale = self._held, self._stale
         if held + stale < FEW:
             return
         self._held = self._stale = 0
+        self._changes += 1
         if stale * MANY >= held + stale:
             self._in_order = self._window <= 2 * self._groups
             self._window = max(self._window // 2, 2 * self._groups)
@@ -277,9 +286,17 @@ class _List:
 
     def _steps(self, ahead: int) -> Iterator[Step]:
         away, ran, suspect = self._away, self._ran, self._suspect
-        for place in range(self._next, min(self._next + ahead, self._count)):
-            free = place not in away and place not in ran and place not in suspect
-            yield Step(place, free, self._touched[place] or ())
+        for place in range(self._next, self._count):
+            touched = self._touched[place] or frozenset()
+            if place in ran:
+                yield Step(place, Stage.RAN, touched | ran[place].effect.touched)
+            elif place in away or place in suspect:
+                yield Step(place, Stage.AWAY, touched)
+            else:
+                yield Step(place, Stage.FREE, touched)
+                ahead -= 1
+                if not ahead:
+                    return
 
     def _straight(self, start: int, end: int) -> Iterator[int]:
         for place in range(start, end):
@@ -289,26 +306,39 @@ class _List:
 
     # --- to the children and back ---
 
-    async def _send(self, wave: list[list[int]], how: _How) -> None:
+    async def _send(self, wave: Plan, how: _How) -> None:
         settled = self._settled
-        unknown = [any(map(self._is_unknown, places)) for places in wave]
+        unknown = [any(map(self._is_unknown, places)) for places in wave.groups]
         if any(unknown) and len(settled.fresh) > REBASE:
             settled.rebase()
+        seen = {form: place for place in wave.known for form in self._ran[place].effect.fixed}
         sent = []
-        for places, everything in zip(wave, unknown, strict=True):
+        for places, everything in zip(wave.groups, unknown, strict=True):
             wanted = frozenset[bytes]().union(*[self._wanted[place] or () for place in places])
-            told = settled.fresh.keys() if everything else settled.fresh.keys() & wanted
+            foretold = {form: (seen[form], self._ran[seen[form]]) for form in wanted if form in seen}
+            told = wanted | settled.fresh.keys() if everything else wanted
             over, given = Bundle(OVER), Bundle(GIVEN)
             for form in sorted(told):
-                over.add((form, over.value(form_of(settled.fresh[form]))), 2)
+                slot = foretold[form][1].effect.left(form) if form in foretold else form_of(settled.now(form))
+                over.add((form, over.value(slot)), 2)
             for place in places:
                 given.add((given.value(self._given[place]),), 1)
             name = await self._start({STATE: settled.base, **over.entries(), **given.entries()}, how)
-            group = _Group(name, places, len(wave) == 1)
-            self._speculation.begin(group, settled.fresh.keys() - told)
+            group = _Group(name, places, self._changes if len(wave.groups) > 1 else None)
+            self._speculation.begin(group, (settled.fresh.keys() - told) | foretold.keys())
+            self._foretell(group, foretold)
             self._away.update(places)
             sent.append(group)
         self._waves.append(sent)
+
+    def _foretell(self, group: _Group, foretold: dict[bytes, tuple[int, _Ran]]) -> None:
+        """Note that a group was told what transactions left that wait for their turns: as if they had run there."""
+        group.foretold = foretold
+        for place in sorted({place for place, _ in foretold.values()}):
+            effect = self._ran[place].effect
+            told = [write for write in effect.writes if write[0] in foretold and foretold[write[0]][0] == place]
+            before = effect._replace(writes=tuple(told), operations=())
+            self._foretold.setdefault(place, []).append(_Ran(group, before))
 
     def _is_unknown(self, place: int) -> bool:
         return self._wanted[place] is None or len(self._earlier.get(place, ())) > 1 or place in self._suspect
@@ -349,7 +379,7 @@ class _List:
 
     async def _effects(self, name: str) -> list[Effect]:
         process = self._process
-        more, rows = await process.get(name, TOLD)
+        more, *rows = await process.get(name, TOLD)
         effects = [Effect(*row) for row in rows]
         for number in range(1, more + 1):
             effects += [Effect(*row) for row in await process.get(name, (TOLD, number))]
@@ -379,12 +409,12 @@ class _List:
                 self._again(place)
                 return
             ran = {group: (effect.fixed, set[bytes]())}
-            for other, before in self._earlier.pop(place, ()):
+            for other, before in (*self._earlier.pop(place, ()), *self._foretold.pop(place, ())):
                 ran[other] = compared(before, effect)
             speculation.settle(set(slots), ran)
             settled.put(slots)
             self._results.append(_result(effect))
-            self._held += not group.alone
+            self._held += group.since == self._changes
             self._suspect.discard(place)
             del self._ran[place]
             self._next += 1
@@ -393,7 +423,8 @@ class _List:
     def _doubt(self) -> None:
         """Let what will turn out to be stale be run again, without waiting for its turn."""
         for group in {ran.group: None for ran in self._ran.values()}:
-            doubtful = set(self._speculation.mistaken(group))
+            sure = [form for form, (place, ran) in group.foretold.items() if self._ran.get(place) is ran]
+            doubtful = self._speculation.mistaken(group).difference(sure)
             for place in group.places:
                 ran = self._ran.get(place)
                 if ran is None or ran.group is not group:
@@ -411,7 +442,7 @@ class _List:
         self._earlier.setdefault(place, []).append(ran)
         self._touched[place] = (self._touched[place] or frozenset()) | ran.effect.touched
         self._wanted[place] = (self._wanted[place] or frozenset()) | ran.effect.touched | ran.effect.asked
-        self._stale += not ran.group.alone
+        self._stale += ran.group.since == self._changes
         self._leave(ran.group)
 
     def _leave(self, group: _Group) -> None:

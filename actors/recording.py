@@ -94,6 +94,12 @@ class Effect(NamedTuple):
             *[form for form, _, _ in self.operations],
         }
 
+    def left(self, form: bytes) -> bytes | None:
+        """Return what it left under a key that it set, None where it deleted it."""
+        data = dict(self.writes)[form]
+        assert data is None or isinstance(data, bytes)
+        return data
+
     def observes(self, keys: set[bytes]) -> bool:
         """Tell whether it read one of these keys, or went by it."""
         if not keys.isdisjoint(self.reads):
@@ -230,6 +236,9 @@ class TransactionHeap(OrderedMap):
                     operations += [(form, added, form_of(operand)) for added, operand in self._todo[form]]
                 else:
                     writes.append((form, form_of(slot)))
+        else:
+            # They could be done, or it would have been refused with something else.
+            self._reads.update(self._todo)
         return Effect(
             error,
             form_of(result),
@@ -263,7 +272,9 @@ class TransactionHeap(OrderedMap):
         if self._meter is not None:
             self._meter.charge(write_cost(form, slot))
         self._writes[form] = slot
-        self._todo.pop(form, None)
+        if self._todo.pop(form, None) is not None:
+            # That something could be done to the value is not seen from what is left any more.
+            self._reads.add(form)
 
     def __getitem__(self, key: Key) -> Any:
         """Return the value of a key. Raises MissingKey."""
@@ -377,11 +388,13 @@ class TransactionHeap(OrderedMap):
             # That it could not be done follows from what is there.
             self._read(form)
             raise
-        todo = self._todo.get(form, [])
-        self._set(form, slot)
-        if not known:
-            todo.append((added, operand))
-            self._todo[form] = todo
+        if known:
+            self._set(form, slot)
+            return
+        if self._meter is not None:
+            self._meter.charge(write_cost(form, slot))
+        self._writes[form] = slot
+        self._todo.setdefault(form, []).append((added, operand))
 
     def at_least(self, key: Key, number: int) -> bool:
         """Tell whether a number is at least so much; nothing more of it is observed.

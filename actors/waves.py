@@ -5,21 +5,33 @@ is run twice, and so what is paid for, follows from it: it depends on the list, 
 counts; never on a clock, nor on how many workers there are.
 
 A plan goes through the list in its order. Transactions that touch a common key go into one cluster, up to a size that lets
-the clusters be balanced. One that would make its cluster larger, or that touches what an earlier one touches that is not
-settled, is left for a later wave, and so is what comes behind it and touches the same. The clusters are dealt to the
+the clusters be balanced. One that would make its cluster larger, or that touches what an earlier one touches that is left
+or under way, is left for a later wave, and so is what comes behind it and touches the same. The clusters are dealt to the
 groups from the largest on, each to the group that has least.
+
+What has run and waits for its turn mostly holds. So it is in nobody's way: groups are told what it did, if nothing before it
+is in the plan, left, or under way that touches the same.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from heapq import heapify, heapreplace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, KeysView
 
-#: What touches nothing that is known of.
-_NOTHING: Final = frozenset[bytes]()
+
+class Stage(Enum):
+    """How far a transaction is that is not settled."""
+
+    #: It may be in a plan.
+    FREE = 1
+    #: It is under way, or not to be run now.
+    AWAY = 2
+    #: It was run, and waits for its turn.
+    RAN = 3
 
 
 class Step(NamedTuple):
@@ -27,14 +39,22 @@ class Step(NamedTuple):
 
     #: Its place in the list.
     place: int
-    #: Whether it may be in the plan; else it is under way, or waits to be settled.
-    free: bool
+    stage: Stage
     #: What it touches, as far as is known.
     touched: Collection[bytes]
 
 
-def plan(steps: Iterable[Step], window: int, groups: int) -> list[list[int]]:
-    """Return the places of transactions to be run side by side, in groups, each in the list's order.
+class Plan(NamedTuple):
+    """What is to run side by side."""
+
+    #: The places of transactions, in groups, each in the list's order.
+    groups: list[list[int]]
+    #: The places of those that have run and of which the groups may be told, in the list's order.
+    known: list[int]
+
+
+def plan(steps: Iterable[Step], window: int, groups: int) -> Plan:
+    """Return which transactions are to be run side by side.
 
     Args:
         steps: the transactions that are not settled, in the list's order.
@@ -43,13 +63,17 @@ def plan(steps: Iterable[Step], window: int, groups: int) -> list[list[int]]:
     """
     clusters = _Clusters(max(1, window // groups))
     blocked: set[bytes] = set()
-    for place, free, touched in steps:
-        if free and blocked.isdisjoint(touched) and clusters.take(place, touched or _NOTHING):
+    known: list[int] = []
+    for place, stage, touched in steps:
+        clear = blocked.isdisjoint(touched)
+        if clear and stage is Stage.RAN and clusters.keys.isdisjoint(touched):
+            known.append(place)
+        elif clear and stage is Stage.FREE and clusters.take(place, touched):
             if clusters.taken >= window:
                 break
         else:
             blocked.update(touched)
-    return _dealt(clusters.all(), groups)
+    return Plan(_dealt(clusters.all(), groups), known)
 
 
 def gain(groups: list[list[int]]) -> float:
@@ -68,6 +92,11 @@ class _Clusters:
         self._places: list[list[int]] = []
         #: The cluster of every key.
         self._of: dict[bytes, int] = {}
+
+    @property
+    def keys(self) -> KeysView[bytes]:
+        """What they touch."""
+        return self._of.keys()
 
     def take(self, place: int, touched: Collection[bytes]) -> bool:
         """Take a transaction in, unless its cluster would be too large."""

@@ -6,7 +6,7 @@ A transfer is a hash loop of about a millisecond, and between two accounts that 
 in a dict, and no framework; `transact` is measured from `advance` to the durable commit, with warm workers and a store.
 Three ways to write a transfer: with hints (`touches`), without, and with balances as sums (`add`, `at_least`), which leave
 nothing to be in conflict. All in turns; the ratio is loop over transact, so the larger the better, round by round. What is
-made is compared with what the loop made.
+made is compared with what the loop made. Beside it, as "bare": two bare processes that do the work alone, half each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import gc
 import random
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from turns import spread
 import runtime
 from actors import Root, Transaction
 
-ROUNDS_OF_HASH = 1_600
+ROUNDS_OF_HASH = 3_200
 BALANCE = 1_000_000
 
 #: accounts → the bar for `hinted`, and for `sums`.
@@ -91,10 +92,22 @@ def drawn(accounts: int, count: int, seed: int) -> list[tuple[int, int, int]]:
     return [(*draw.sample(range(accounts), 2), draw.randrange(1, 100)) for _ in range(count)]
 
 
+def half(transfers: list[tuple[int, int, int]]) -> None:
+    for *_, amount in transfers:
+        work(amount)
+
+
+def ceiling(pool: ProcessPoolExecutor, transfers: list[tuple[int, int, int]], workers: int) -> float:
+    """How long as many bare processes take for the work alone: what the machine has to give in this moment."""
+    begin = time.perf_counter()
+    list(pool.map(half, [transfers[number::workers] for number in range(workers)]))
+    return time.perf_counter() - begin
+
+
 async def measure(accounts: int, count: int, rounds: int, workers: int, names: list[str]) -> None:
-    figures: dict[str, list[float]] = {name: [] for name in names}
+    figures: dict[str, list[float]] = {name: [] for name in [*names, "bare"]}
     balances = dict.fromkeys(range(accounts), BALANCE)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers) as pool:
         genesis = {("account", number): BALANCE for number in range(accounts)}
         banks = {}
         for name in names:
@@ -105,6 +118,9 @@ async def measure(accounts: int, count: int, rounds: int, workers: int, names: l
             begin = time.perf_counter()
             loop(balances, transfers)
             plain = time.perf_counter() - begin
+            bare = ceiling(pool, transfers, workers)
+            if turn:
+                figures["bare"].append(plain / bare)
             for name, bank in banks.items():
                 begin = time.perf_counter()
                 await bank.advance({"how": name, "transfers": transfers})
@@ -116,7 +132,7 @@ async def measure(accounts: int, count: int, rounds: int, workers: int, names: l
             await bank.__aexit__(None, None, None)
     for name, ratios in figures.items():
         low, middle, high = spread(ratios)
-        bar = {"hinted": BARS[accounts][0], "sums": BARS[accounts][1]}.get(name, 0.9) if accounts in BARS else "–"
+        bar = {"hinted": BARS[accounts][0], "sums": BARS[accounts][1]}.get(name, "–") if accounts in BARS else "–"
         print(
             f"  {accounts:>6,} accounts, {count:>6,} transfers, {name:<6}: {middle:.2f}  ({low:.2f} – {high:.2f})   bar: {bar}",
             flush=True,
