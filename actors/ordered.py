@@ -185,8 +185,10 @@ class _List:
             assert form is not None
             self._given.append(form)
             keys = hinted.touches(transaction)
-            self._touched.append(None if keys is None else frozenset(map(encode_key, keys)))
-        self._wanted += self._touched
+            touched = None if keys is None else frozenset(map(encode_key, keys))
+            self._touched.append(touched)
+            asked = map(encode_key, hinted.adds_to(transaction))
+            self._wanted.append(None if touched is None else touched.union(asked))
         self._count = len(self._given)
         #: All before this one are settled.
         self._next = 0

@@ -9,7 +9,10 @@
             heap.add(receiver, amount)
 
         def touches(self, transaction):
-            return ()          # of what it says nothing: additions do not get in each other's way
+            return ()                   # nothing that needs an order: additions do not get in each other's way
+
+        def adds_to(self, transaction):
+            return transaction[:2]
 
 A process gives a list of them to `transact` (`actors.ordered`). A group of them is one activation of this program, in a
 child of that process: so they are metered, guarded and placed as any other program.
@@ -69,6 +72,14 @@ class Transaction(Process):
             Keys, or None where nothing is known: then it is found out by running it.
         """
         return None
+
+    def adds_to(self, transaction: Any) -> Iterable[Key]:
+        """Say which keys a transaction is likely to add to, or to ask `at_least` or `in` of: also a hint, and no more.
+
+        Its group is told what is there, and does not have to look it up; it is not kept in order for their sake. It counts
+        where `touches` says something.
+        """
+        return ()
 
     @property
     def random(self) -> random.Random:

@@ -68,6 +68,9 @@ class Sums(Transaction):
     def touches(self, transaction: Any) -> Any:
         return ()
 
+    def adds_to(self, transaction: Any) -> Any:
+        return transaction[:2]
+
 
 PROGRAMS: dict[str, type[Transaction]] = {"hinted": Hinted, "sums": Sums, "blind": Blind}
 

@@ -6,9 +6,10 @@ none of what `transact` is made of.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from actors import ABSENT, Heap, Process, Region, Root, Transaction, append, maximum, union
+from actors import ABSENT, ChildFailed, Heap, Process, Region, Root, Transaction, append, maximum, union
 from actors.memory import Memory
 
 REDUCTIONS: dict[Any, Any] = {"max": maximum, Region("log"): append, "set": union}
@@ -115,6 +116,9 @@ class Scripted(Transaction):
     def touches(self, transaction: Any) -> Any:
         return transaction[0]
 
+    def adds_to(self, transaction: Any) -> Any:
+        return (0, 1)
+
 
 class Ordered(Root):
     """Does the block's transactions in its region; tells the results, and the heap."""
@@ -203,3 +207,71 @@ def model(heap: ModelHeap, transactions: Any) -> list[Any]:
 
 def empty() -> ModelHeap:
     return ModelHeap(Memory())
+
+
+class Costly(Transaction):
+    """Each has its own way to come to an end."""
+
+    def apply(self, heap: Any, transaction: Any) -> Any:
+        what, key = transaction
+        heap.add("runs", 1)
+        if what == "charge":
+            self.charge(key)
+        elif what == "deep":
+            self._deep(key)
+        elif what == "clock":
+            time.time()
+        elif what == "long":
+            heap[key] = "x" * 100_000
+            return "y" * 100_000
+        elif what == "view":
+            heap[key] = heap.region("a")
+        elif what == "random":
+            self.random.random()
+        elif what == "spoil":
+            self.spoilt = True
+        elif what == "spoilt":
+            return hasattr(self, "spoilt"), self.heap is heap, self.path
+        return what
+
+    def _deep(self, depth: int) -> int:
+        return self._deep(depth + 1) + 1
+
+    def touches(self, transaction: Any) -> Any:
+        return ()
+
+
+class Trying(Root):
+    """Does lists that may fail as a whole; what is left of the heap then is what was there before."""
+
+    async def run(self) -> Any:
+        block = self.heap["block"]
+        told = []
+        for number, (gas, transactions) in enumerate(block):
+            self.heap["before"] = number
+            try:
+                results = await self.transact(Costly, transactions, gas=gas)
+                told.append(tuple(map(told_briefly, results)))
+            except ChildFailed as error:
+                told.append((type(error).__name__, error.error, self.heap.get("runs", 0)))
+        return tuple(told)
+
+
+def told_briefly(result: Any) -> Any:
+    result = told(result)
+    return len(result) if type(result) is str and len(result) > 100 else result
+
+
+class Metered(Process):
+    """Does transactions on a meter of its own."""
+
+    async def run(self) -> None:
+        results = await self.transact(Scripted, self.heap["transactions"], region="state", gas=200_000)
+        self.heap["results"] = tuple(map(told, results))
+
+
+class Paying(Root):
+    async def run(self) -> Any:
+        await self.put("m", {"transactions": self.heap["block"]}, program=Metered, start=True, gas=10_000_000)
+        results = await self.get("m", "results")
+        return results, (await self.status("m")).gas

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack, contextmanager
+from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -11,14 +12,17 @@ import ordered_programs as programs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_worker_model import kill, workers_of
 from ways import every_way
 
 import runtime
+from actors import CallRefused, Process, ProgramError, Root, ValueRefused, ordered
 from actors.values import encode, freeze
 from runtime.stepper import Shuffle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 KEYS = st.one_of(st.integers(0, 4), st.tuples(st.just("q"), st.integers(0, 3)), st.sampled_from(["max", "set"]))
 SMALL = st.integers(-3, 6)
@@ -130,3 +134,173 @@ def test_every_list_has_its_sequential_result(
     blocks = [START, *blocks]
     with policy(*constants):
         check(blocks, runner.run(made(blocks, groups, workers=0)))
+
+
+@pytest.mark.long
+@settings(max_examples=25, deadline=None, suppress_health_check=_HOSTILE)
+@given(blocks=BLOCKS)
+def test_every_list_has_its_sequential_result_in_every_way(runner: asyncio.Runner, blocks: list[Any]) -> None:
+    inputs = [{"transactions": one, "groups": 3, "region": "state"} for one in (START, *blocks)]
+    with policy(window=8, stretch=4):
+        check([START, *blocks], runner.run(every_way(programs.Ordered, inputs, programs.Scripted)))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=_HOSTILE)
+@given(blocks=BLOCKS)
+def test_a_process_that_stands_in_its_middle_does_the_same_when_it_is_restored(
+    runner: asyncio.Runner, blocks: list[Any]
+) -> None:
+    async def kept(**how: Any) -> list[Any]:
+        async with runtime.Runtime(programs.Keeper, workers=0, **how) as rt:
+            return [(await rt.advance(one)).data for one in [START, *blocks]]
+
+    for how in ({}, {"forget": True}, {"order": Shuffle(1), "forget": True}):
+        found = runner.run(kept(**how))
+        check([START, *blocks], [(*data, True) for data in found])
+
+
+@pytest.mark.long
+async def test_lists_have_their_sequential_result_while_workers_are_killed(tmp_path: Path) -> None:
+    async def killing(rt: runtime.Runtime, draw: Random) -> None:
+        while True:
+            await asyncio.sleep(draw.random() * 0.05)
+            for pid in workers_of(rt):
+                if draw.random() < 0.2:
+                    kill(pid)
+
+    for seed in range(12):
+        draw = Random(seed)
+        blocks = [START, *[payments(draw, 300) for _ in range(2)]]
+        async with runtime.Runtime(
+            programs.Ordered, genesis={"other": 1}, store=tmp_path / f"{seed}.db", workers=draw.choice([1, 2, 3])
+        ) as rt:
+            killer = asyncio.create_task(killing(rt, draw))
+            found = [
+                (await rt.advance({"transactions": one, "groups": draw.choice([1, 2, 4]), "region": "state"})).data
+                for one in blocks
+            ]
+            killer.cancel()
+            check(blocks, found)
+            await rt.verify()
+
+
+def payments(draw: Random, count: int, accounts: int = 10) -> Any:
+    """Transactions that say, or do not, what they touch."""
+    made = []
+    for _ in range(count):
+        one, other = draw.sample(range(accounts), 2)
+        hint = draw.choice([(one, other), None, ()])
+        made.append((hint, (("spend", one, draw.randrange(3)), ("in", other), ("copy", ("q", one), other))))
+    return tuple(made)
+
+
+async def test_transactions_that_touch_different_keys_are_run_once_and_side_by_side() -> None:
+    waves: list[list[int]] = []
+    send = ordered._List._send
+
+    async def noted(self: Any, wave: Any, how: Any) -> None:
+        waves.append([len(places) for places in wave.groups])
+        await send(self, wave, how)
+
+    transactions = tuple(((key,), (("get", key), ("set", key, 1))) for key in range(1_000))
+    with patch.object(ordered._List, "_send", noted):
+        check([transactions], await made([transactions], 4, workers=0))
+    assert sum(map(sum, waves)) == 1_000
+    assert all(len(wave) == 4 for wave in waves) and len(waves) < 12
+
+
+async def test_transactions_that_all_touch_one_key_are_run_once_in_long_stretches() -> None:
+    waves: list[list[int]] = []
+    send = ordered._List._send
+
+    async def noted(self: Any, wave: Any, how: Any) -> None:
+        waves.append([len(places) for places in wave.groups])
+        await send(self, wave, how)
+
+    transactions = tuple(((0,), (("copy", 0, 0), ("follow", 0, key))) for key in range(1_000))
+    with patch.object(ordered._List, "_send", noted):
+        check([transactions], await made([transactions], 4, workers=0))
+    assert sum(map(sum, waves)) == 1_000
+    assert all(len(wave) == 1 for wave in waves) and len(waves) < 10
+
+
+async def test_without_hints_dense_conflicts_cost_little_more_than_one_run_each() -> None:
+    runs = 0
+    send = ordered._List._send
+
+    async def noted(self: Any, wave: Any, how: Any) -> None:
+        nonlocal runs
+        runs += sum(map(len, wave.groups))
+        await send(self, wave, how)
+
+    transactions = tuple((None, (("get", 0), ("follow", 0, key))) for key in range(2_000))
+    with patch.object(ordered._List, "_send", noted):
+        check([transactions], await made([transactions], 4, workers=0))
+    assert runs < 1.15 * 2_000
+
+
+async def tried(*lists: Any, **how: Any) -> Any:
+    async with runtime.Runtime(programs.Trying, workers=0, **how) as rt:
+        block = await rt.advance(lists)
+        assert not rt.state().children, "no child is left"
+        await rt.verify()
+    return block.data
+
+
+async def test_what_is_no_refusal_fails_the_list_in_its_turn_and_leaves_the_heap_as_it_was() -> None:
+    sound = [("a", number) for number in range(20)]
+    data = await tried(
+        (None, [*sound, ("deep", 0), *sound]),
+        (None, [*sound, ("clock", 0), *sound]),
+        (None, sound),
+        (50_000, [*sound, ("charge", 10_000_000), *sound]),
+        (50_000, [("charge", 20_000)] * 5),
+        (None, []),
+    )
+    assert data == (
+        ("ChildFailed", "RecursionError", 0),
+        ("ChildFailed", "GuardRefused", 0),
+        ("a",) * 20,
+        ("OutOfGas", "OutOfGas", 20),
+        ("charge",) * 5,
+        (),
+    )
+
+
+async def test_long_values_travel() -> None:
+    assert await tried((None, [("long", 1), ("long", 2), ("a", 3)])) == ((100_000, 100_000, "a"),)
+
+
+async def test_what_has_no_place_in_a_transaction_is_refused() -> None:
+    data = await tried((None, [("view", 1), ("random", 1), ("spoil", 1), ("spoilt", 1)]))
+    assert data == ((("refused", "ValueRefused"), ("refused", "CallRefused"), "spoil", (False, True, ())),)
+
+
+async def test_wrong_arguments_are_refused_before_anything_happens() -> None:
+    class Plain(Process):
+        async def run(self) -> None: ...
+
+    class Wrong(Root):
+        async def run(self) -> None:
+            for program in (Plain, None, Plain()):
+                with pytest.raises(ProgramError, match=r"transact: .* is no program of transactions"):
+                    await self.transact(program, [])  # type: ignore[arg-type]
+            for groups in (0, True, 1.5):
+                with pytest.raises(CallRefused, match="transact: groups is"):
+                    await self.transact(programs.Scripted, [], groups=groups)  # type: ignore[arg-type]
+            with pytest.raises(ValueRefused):
+                await self.transact(programs.Scripted, [((), object())])
+
+    async with runtime.Runtime(Wrong, workers=0) as rt:
+        await rt.advance({})
+
+
+async def test_a_metered_process_pays_the_same_wherever_its_groups_run(tmp_path: Path) -> None:
+    transactions = payments(Random(3), 200)
+    blocks = []
+    for how in ({"workers": 0}, {"workers": 2, "store": tmp_path / "a.db"}, {"workers": 0, "order": Shuffle(2)}):
+        async with runtime.Runtime(programs.Paying, **how) as rt:
+            blocks.append(await rt.advance(transactions))
+    results, gas = blocks[0].data
+    assert results == tuple(programs.model(programs.empty(), transactions)) and gas > 10_000
+    assert {block.hash for block in blocks} == {blocks[0].hash}
