@@ -313,11 +313,9 @@ class _List:
         unknown = [any(map(self._is_unknown, places)) for places in wave.groups]
         if any(unknown) and len(settled.fresh) > REBASE:
             settled.rebase()
-        seen = {form: place for place in wave.known for form in self._ran[place].effect.fixed}
         sent = []
         for places, everything in zip(wave.groups, unknown, strict=True):
-            wanted = frozenset[bytes]().union(*[self._wanted[place] or () for place in places])
-            foretold = {form: (seen[form], self._ran[seen[form]]) for form in wanted if form in seen}
+            foretold, wanted = self._wants(places, wave.known)
             told = wanted | settled.fresh.keys() if everything else wanted
             over, given = Bundle(OVER), Bundle(GIVEN)
             for form in sorted(told):
@@ -332,6 +330,20 @@ class _List:
             self._away.update(places)
             sent.append(group)
         self._waves.append(sent)
+
+    def _wants(self, places: list[int], known: list[int]) -> tuple[dict[bytes, tuple[int, _Ran]], frozenset[bytes]]:
+        """Return what a group is told of those that have run and come before who asks for it, and all for which it asks."""
+        first: dict[bytes, int] = {}
+        for place in places:
+            for form in self._wanted[place] or ():
+                first.setdefault(form, place)
+        foretold = {
+            form: (place, self._ran[place])
+            for place in known
+            for form in self._ran[place].effect.fixed
+            if place < first.get(form, -1)
+        }
+        return foretold, frozenset(first)
 
     def _foretell(self, group: _Group, foretold: dict[bytes, tuple[int, _Ran]]) -> None:
         """Note that a group was told what transactions left that wait for their turns: as if they had run there."""
