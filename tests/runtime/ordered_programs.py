@@ -126,8 +126,9 @@ class Ordered(Root):
     async def run(self) -> Any:
         block = self.heap["block", "transactions"]
         groups, region = self.heap["block", "groups"], self.heap["block", "region"]
+        self.heap["other"] = "is left alone"
         results = await self.transact(Scripted, block, groups=groups, region=region)
-        return tuple(map(told, results)), tuple(self.heap.items(Region(region))), "other" in self.heap
+        return tuple(map(told, results)), tuple(self.heap.items(Region(region))), self.heap["other"] == "is left alone"
 
 
 class Inside(Process):

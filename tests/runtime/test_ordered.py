@@ -112,7 +112,7 @@ def modelled(blocks: list[Any], region: Any = ()) -> list[Any]:
 
 
 async def made(blocks: list[Any], groups: int, region: Any = "state", **how: Any) -> list[Any]:
-    async with runtime.Runtime(programs.Ordered, genesis={"other": 1}, **how) as rt:
+    async with runtime.Runtime(programs.Ordered, **how) as rt:
         return [
             (await rt.advance({"transactions": transactions, "groups": groups, "region": region})).data
             for transactions in blocks
@@ -148,7 +148,7 @@ def test_every_list_has_its_sequential_result(
 
 
 @pytest.mark.long
-@settings(max_examples=25, deadline=None, suppress_health_check=_HOSTILE)
+@settings(max_examples=8, deadline=None, suppress_health_check=_HOSTILE)
 @given(blocks=BLOCKS)
 def test_every_list_has_its_sequential_result_in_every_way(runner: asyncio.Runner, blocks: list[Any]) -> None:
     inputs = [{"transactions": one, "groups": 3, "region": "state"} for one in (START, *blocks)]
@@ -183,7 +183,7 @@ async def test_lists_have_their_sequential_result_while_workers_are_killed(tmp_p
         draw = Random(seed)
         blocks = [START, *[payments(draw, 300) for _ in range(2)]]
         async with runtime.Runtime(
-            programs.Ordered, genesis={"other": 1}, store=tmp_path / f"{seed}.db", workers=draw.choice([1, 2, 3])
+            programs.Ordered, store=tmp_path / f"{seed}.db", workers=draw.choice([1, 2, 3])
         ) as rt:
             killer = asyncio.create_task(killing(rt, draw))
             found = [
