@@ -53,9 +53,11 @@ from actors.merge import MergeConflict, Writer
 from actors.office import ActorFailed, PostOffice
 from actors.process import Process, Root
 from actors.proof import Proof
+from actors.recording import Refusal
 from actors.reductions import add, append, maximum, minimum, union
 from actors.region import Region, View
 from actors.supervision import Ladder, Supervised
+from actors.transactions import Transaction
 from actors.trap import Trap, TrapKind
 from actors.values import ABSENT, codec, freeze
 from actors.workspaces import Team
@@ -95,6 +97,7 @@ __all__ = [
     "ProgramError",
     "Proof",
     "ProofRefused",
+    "Refusal",
     "Region",
     "ReplayDiverged",
     "Root",
@@ -105,6 +108,7 @@ __all__ = [
     "StoreMismatch",
     "Supervised",
     "Team",
+    "Transaction",
     "Trap",
     "TrapKind",
     "ValueRefused",

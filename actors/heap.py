@@ -87,6 +87,14 @@ class Heap(OrderedMap):
         else:
             self._write({form: slot})
 
+    def write(self, slots: dict[bytes, Slot]) -> None:
+        """Write many slots by encoded key, for the machine.
+
+        Raises:
+            LimitExceeded: the heap is as it was.
+        """
+        self._write(slots)
+
     def _write(self, slots: dict[bytes, Slot]) -> None:
         try:
             self._machine_memory.write(slots)

@@ -30,6 +30,7 @@ from actors.memory import Mark, Memory, marked, named_error, to_slot
 from actors.merge import Resolve, Resolver, check_resolve
 from actors.meter import GAS_MAX, Meter
 from actors.metered import MeteredHeap
+from actors.ordered import Ordered
 from actors.reductions import check_reductions
 from actors.region import WHOLE, OrderedMap, Region, View
 from actors.supervision import Supervision
@@ -73,7 +74,7 @@ def _check_guards(cls: type[Process]) -> None:
             raise ProgramError(f"{cls.__qualname__}: lifted names {one!r}, and there is no such guard; {mend}")
 
 
-class Process(Maps, Workspaces, Supervision):
+class Process(Maps, Workspaces, Ordered, Supervision):
     """A program. Subclass it, and write `async def run(self)`.
 
     Attributes:

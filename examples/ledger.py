@@ -1,110 +1,53 @@
-"""A ledger in shards: accounts by key range, transfers in parallel, refusals, and a shard that fails and is retried.
+"""A ledger: a block is a list of transfers, done as if one after the other, and mostly side by side; some are refused.
 
-The root's genesis has all accounts in one region. In its first block it cuts that region into ranges and mounts each,
-by reference, in a child of its own: a shard. From then on a block is a list of transfers (from, to, amount):
+All accounts are in one region of the root's heap. A transfer asks no more than whether its two accounts are there and
+whether the sender has enough, and adds to two balances. So transfers get in each other's way only where what one sender has
+left is just about enough; `transact` sees to that, and the blocks are the same however many workers there are.
 
-1. Transfers within a shard: every shard gets its own, and all run side by side.
-2. Transfers across shards: the shards of the senders pay out, side by side; what was paid is then paid in by the shards
-   of the receivers, side by side.
-
-A transfer that its sender cannot pay is refused, and the block says so. A transfer that makes no sense (an account that
-nobody has) is a mistake of whoever sent the block, and `Shard` fails on it: all that the shard did is undone. The root
-then runs that same shard, back at its snapshot, with `CarefulShard`, which refuses such transfers one by one.
+A transfer that makes no sense (an account that nobody has), or that its sender cannot pay, is refused: the block has its
+position and the reason, and nothing of it is done.
 """
 
 import random
 import sys
-from bisect import bisect_right
 
 import runtime
-from actors import ChildFailed, Process, Region, Root
+from actors import Refusal, Region, Root, Transaction
 
 
-class Shard(Process):
-    """Pays what stands in "todo" from and to its own accounts; leaves the positions of refused transfers."""
-
-    placement = "worker"
-
-    async def run(self):
-        refused = []
-        for position, sender, receiver, amount in self.heap["todo"]:
-            if not self.sound(sender, receiver, amount) or self.balance(sender) < amount:
-                refused.append(position)
-                continue
-            if sender is not None:
-                self.heap["accounts", sender] -= amount
-            if receiver is not None:
-                self.heap["accounts", receiver] += amount
-        self.heap["refused"] = refused
-
-    def sound(self, sender, receiver, amount):
-        return True  # an account that is not here fails the whole shard, at the first use
-
-    def balance(self, name):
-        return self.heap["accounts", name] if name is not None else float("inf")
+class NoSuchAccount(Exception):
+    pass
 
 
-class CarefulShard(Shard):
-    """The same, but it looks first."""
+class NotEnough(Exception):
+    pass
 
-    def sound(self, sender, receiver, amount):
-        known = all(name is None or ("accounts", name) in self.heap for name in (sender, receiver))
-        return known and type(amount) is int and amount > 0
+
+class Transfer(Transaction):
+    """(from, to, amount)"""
+
+    placement = "auto"  # they are short: where it is not worth the way, they stay on the loop
+
+    def apply(self, heap, transaction):
+        sender, receiver, amount = transaction
+        if sender not in heap or receiver not in heap:
+            raise NoSuchAccount
+        if not heap.at_least(sender, amount):
+            raise NotEnough
+        heap.add(sender, -amount)
+        heap.add(receiver, amount)
+
+    def touches(self, transaction):
+        return ()  # additions need no order
+
+    def adds_to(self, transaction):
+        return transaction[:2]
 
 
 class Ledger(Root):
     async def run(self):
-        if "bounds" not in self.heap:
-            await self.cut_into_shards(self.heap.get("shards", 4))
-        bounds = self.heap["bounds"]
-        within, across = {}, {}
-        for position, (sender, receiver, amount) in enumerate(self.heap.get(("block", "transfers"), ())):
-            home, away = bisect_right(bounds, sender), bisect_right(bounds, receiver)
-            if home == away:
-                within.setdefault(home, []).append((position, sender, receiver, amount))
-            else:
-                across[position] = (home, away, sender, receiver, amount)
-        retried = []
-        refused = await self.settle(within, retried)
-
-        out, into = {}, {}
-        for position, (home, _, sender, _, amount) in across.items():
-            out.setdefault(home, []).append((position, sender, None, amount))
-        unpaid = await self.settle(out, retried)
-        for position, (_, away, _, receiver, amount) in across.items():
-            if position not in unpaid:
-                into.setdefault(away, []).append((position, None, receiver, amount))
-        returned = await self.settle(into, retried)
-        back = {}
-        for position in sorted(returned):  # paid out, but to nobody: it goes back to where it came from
-            home, _, sender, _, amount = across[position]
-            back.setdefault(home, []).append((position, None, sender, amount))
-        await self.settle(back, retried)
-        return {"refused": sorted(refused | unpaid | returned), "retried": retried}
-
-    async def cut_into_shards(self, count):
-        names = list(self.heap.keys("accounts"))
-        bounds = [names[i * len(names) // count] for i in range(1, count)]
-        edges = [None, *bounds, None]
-        for shard in range(count):
-            accounts = self.heap.region("accounts", edges[shard], edges[shard + 1])
-            await self.put(shard, {"accounts": accounts})
-        self.heap.clear("accounts")
-        self.heap["bounds"] = bounds
-
-    async def settle(self, todo, retried):
-        """Let every shard pay its part, all side by side; return the positions of what was refused."""
-        for shard in sorted(todo):
-            await self.put(shard, {"todo": todo[shard]}, program=Shard, start=True)
-        refused = set()
-        for shard in sorted(todo):
-            try:
-                refused.update(await self.get(shard, "refused"))
-            except ChildFailed as failure:
-                retried.append((shard, failure.error))
-                await self.put(shard, program=CarefulShard, start=True)
-                refused.update(await self.get(shard, "refused"))
-        return refused
+        results = await self.transact(Transfer, self.heap.get(("block", "transfers"), ()), region="accounts")
+        return {"refused": [(at, one.error) for at, one in enumerate(results) if isinstance(one, Refusal)]}
 
 
 def transfers(names, count, seed):
@@ -122,11 +65,11 @@ async def main(blocks=6, accounts=1_000, store=None):
     async with runtime.Runtime(Ledger, store=store, genesis=genesis) as rt:
         for number in range(rt.head.number + 1, rt.head.number + 1 + blocks):
             block = await rt.advance({"transfers": transfers(names, 500, number)})
-            shards = rt.state().children.values()
-            total = sum(balance for shard in shards for balance in shard.heap.values(Region("accounts")))
+            total = sum(rt.state().heap.values(Region("accounts")))
             assert total == 1_000 * accounts, "money was made or lost"
+            reasons = sorted({reason for _, reason in block.data["refused"]})
             print(
-                f"block {block.number}: {len(block.data['refused'])} of 500 refused, retried {list(block.data['retried'])}, "
+                f"block {block.number}: {len(block.data['refused'])} of 500 refused {reasons}, "
                 f"total {total}, root {block.state_root.hex()[:16]}"
             )
 

@@ -1,14 +1,8 @@
 """Merge what groups of a block's transactions did, in the block's order, and execute again what that proves wrong.
 
-All groups began on the frozen state of the block's start, and each went on on its own transactions alone. So a group
-knows nothing of what the others did. For every group there is a set of what it is mistaken about: keys, as in
-watched.py, whose value in the merged state is another one than the group had at that point.
-
-    a transaction that observed nothing its group was mistaken about did what it would have done in its place: it is
-    taken over. The other groups are mistaken from now on about what it changed, its own no longer about what it set.
-
-    any other is executed again, on the merged state. Its own group is now mistaken as well: about all in which the two
-    outcomes differ.
+All groups began on the frozen state of the block's start, and each went on on its own transactions alone. What they are
+mistaken about therefore, and which transactions hold, is told by `actors.speculation`, as for any ordered transactions; keys
+are as in watched.py. One that does not hold is executed again, on the merged state.
 
 A sender's nonce is what its transaction says, or the transaction may not be executed: so it is compared with that, and
 a sender's transactions may be in several groups. A range of a balance counts as observed where the balance is not in
@@ -20,6 +14,8 @@ Balances are merged as sums. Everything else that a transaction writes, it write
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
+
+from actors.speculation import Speculation
 
 from .effects import Effect, Refused, Runner
 from .encoding import rlp_bytes, rlp_int, rlp_item, rlp_list
@@ -166,8 +162,9 @@ class Merge:
         self._transactions = transactions
         self._effects = effects
         self._group = {place: number for number, places in enumerate(groups) for place in places}
-        #: For each group, what it is mistaken about.
-        self._mistaken: list[set[bytes]] = [set() for _ in groups]
+        self._speculation: Speculation[int] = Speculation()
+        for number, _ in enumerate(groups):
+            self._speculation.begin(number)
         self._gas = self._blob_gas = 0
         #: What was done in the end, by place.
         self.taken: list[Effect] = []
@@ -187,7 +184,7 @@ class Merge:
 
     def _holds(self, place: int, effect: Effect) -> bool:
         """Whether a transaction would have done the same in its place."""
-        mistaken = self._mistaken[self._group[place]]
+        mistaken = self._speculation.mistaken(self._group[place])
         if not mistaken.isdisjoint(effect.reads):
             return False
         sender = self.state.account(effect.sender)
@@ -203,9 +200,7 @@ class Merge:
         return self._gas + limit <= self._env.gas_limit and self._blob_gas + effect.blob_gas <= int(blobs)
 
     def _take(self, place: int, effect: Effect) -> None:
-        own = self._mistaken[self._group[place]]
-        self._apply(effect, own)
-        own -= _set_keys(effect)
+        self._apply(place, effect, (_set_keys(effect), set()))
 
     def _redo(self, place: int, before: Effect | None) -> None:
         runner = Runner(self.state, self._env, self._prefix)
@@ -213,18 +208,12 @@ class Merge:
             effect = runner.run(place, self._transactions[place], gas_before=self._gas, blob_gas_before=self._blob_gas)
         except Refused as error:
             raise rejected(self._env, place, str(error)) from None
-        own = self._mistaken[self._group[place]]
-        self._apply(effect, own)
-        agreed, differing = _compared(before, effect)
-        own |= differing
-        own -= agreed
+        self._apply(place, effect, _compared(before, effect))
         self.again.append(place)
 
-    def _apply(self, effect: Effect, own: set[bytes]) -> None:
+    def _apply(self, place: int, effect: Effect, ran: tuple[set[bytes], set[bytes]]) -> None:
         changed = self.state.apply(effect)
-        for mistaken in self._mistaken:
-            if mistaken is not own:
-                mistaken |= changed
+        self._speculation.settle(changed, {self._group[place]: ran})
         self.taken.append(effect)
 
     def result(self, transactions_root: bytes) -> Result:

@@ -57,14 +57,14 @@ def test_squares_prints_its_blocks(tmp_path: Path) -> None:
         assert done.stdout.split()[:2] == [str(block), str(total)]
 
 
-def test_ledger_keeps_the_total_refuses_and_retries(tmp_path: Path) -> None:
+def test_ledger_keeps_the_total_and_refuses(tmp_path: Path) -> None:
     first = run(str(ROOT / "examples" / "ledger.py"), cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     lines = first.stdout.splitlines()
     assert len(lines) == 6
     assert all("total 1000000" in line for line in lines)
-    assert "retried [(3, 'MissingKey')]" in lines[2], "block 3 has a transfer to nobody, on which shard 3 fails"
-    assert not all(" 0 of 500 refused" in line for line in lines)
+    assert ["NoSuchAccount" in line for line in lines] == [False, False, True] * 2, "blocks 3 and 6 pay nobody"
+    assert sum("NotEnough" in line for line in lines) >= 3
     assert run(str(ROOT / "examples" / "ledger.py"), cwd=tmp_path).stdout == first.stdout
 
 

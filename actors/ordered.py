@@ -1,0 +1,478 @@
+"""Ordered transactions: a list of them run side by side, with the result that they have one after the other. Always.
+
+A *wave* is some groups of transactions that run at the same time, each in a child that has the state by reference; a group
+runs its own in the list's order, and tells for each what it observed and did (`actors.recording`). What they did is settled
+in the order of the list: a transaction that observed nothing that came out otherwise is taken as it is, any other is run
+again with a later wave (`actors.speculation`). So which wave and which group a transaction was in has no say in any result.
+
+    not run ──plan──▶ under way ──its group has stopped──▶ run ──its turn, and it holds──▶ settled
+       ▲                  │ the group failed                │
+       └──────────────────┴────── what it observed is stale ┘
+
+Which run together follows from what they touch (`actors.waves`): from the program's hints, else from an earlier run. While a
+wave is settled the next one is under way. How many are in a wave adapts: twice as many where nearly all hold, half as many
+where one in four does not. Where a wave would hardly be faster than the list's order, a stretch of the list is one group;
+then nothing can be stale, and it costs what a loop costs. After each stretch it is tried again; stretches get longer.
+
+The state that children get stays the same all the time, so that those on workers read of it what they have not read yet; a
+group is told beside it what is under the keys that its transactions touch, as far as is known. What was changed is kept
+here until the end: whatever fails, the caller's heap is as it was.
+
+(Block-STM: Gelashvili and others, "Scaling Blockchain Execution by Turning Ordering Curse to a Performance Blessing", PPoPP
+2023. Its versions live in shared memory, and its scheduler decides by what comes first; here nothing is shared, and the
+schedule follows from counts, so that what is run twice, and what it costs in gas, is the same on every machine.)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from actors.bundles import Bundle
+from actors.errors import CallRefused, ChildFailed, ProgramError
+from actors.keys import encode_key
+from actors.memory import Formed, form_of, to_slot
+from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, Refusal
+from actors.region import WHOLE
+from actors.settled import Settled, compared
+from actors.speculation import Speculation
+from actors.waves import Plan, Stage, Step, gain, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from actors.envelope import Limits
+    from actors.keys import Key
+    from actors.process import Placement, Process
+    from actors.transactions import Transaction
+
+#: Into how many groups a wave is dealt, unless the caller says so. More workers than that have nothing to do.
+GROUPS: Final = 4
+#: So many waves are under way at a time.
+DEPTH: Final = 2
+#: How many transactions a wave has: at first, and at most; and how much further a plan looks.
+WINDOW_FIRST: Final = 64
+WINDOW_MAX: Final = 512
+AHEAD: Final = 4
+#: How long a stretch in order is: at first, and at most.
+STRETCH_FIRST: Final = 32
+STRETCH_MAX: Final = 512
+#: The window is doubled where at most one in so many had to be run again, halved where at least one in so many had.
+FEW: Final = 16
+MANY: Final = 4
+#: From so many changes on, a state that has them is made for groups of which it is not known what they touch.
+REBASE: Final = 256
+
+
+class Ordered:
+    """What a process has of these."""
+
+    #: How many lists this activation has begun: no two have children of the same names.
+    _lists = 0
+
+    async def transact(
+        self,
+        program: type[Transaction],
+        transactions: Iterable[Any],
+        *,
+        region: Key = (),
+        groups: int = GROUPS,
+        gas: int | None = None,
+        placement: Placement | None = None,
+        limits: Limits | None = None,
+    ) -> list[Any]:
+        """Do transactions on this heap, one after the other or as if they were.
+
+        Args:
+            program: what each of them does, a subclass of `actors.Transaction`.
+            transactions: values.
+            region: what they are about, as a key: they see all that begins with it, by the rest of the key.
+            groups: how many run side by side; the result does not depend on it, but gas does, where it is metered.
+            gas: what each group may use, as for `put`.
+            placement: where they run, as for `put`.
+            limits: what each group may have, as for `put`. Where there are limits, its own entries count as well.
+
+        Returns:
+            For each transaction, in order: its result, or `actors.Refusal` with the class name of what it raised.
+
+        Raises:
+            ProgramError: an argument is refused.
+            LimitExceeded: this heap would have too many entries.
+            ChildFailed, OutOfGas: a transaction cannot be run, even alone and in its turn: no refusal, but an empty meter,
+                a stack that is too deep, a call that the guards refuse. The heap is as it was.
+        """
+        _check_program(program)
+        if type(groups) is not int or groups < 1:
+            raise CallRefused(f"transact: groups is {groups!r}; it is how many run side by side, at least 1")
+        process = cast("Process", self)
+        self._lists += 1
+        batch = _List(process, program, transactions, region, groups, f"transact {self._lists}")
+        try:
+            await batch.run(_How(gas, placement, limits))
+        except Exception:
+            # On any other exception the process is at its end, and makes no more calls.
+            await batch.drop()
+            raise
+        await batch.drop()
+        return batch.finish()
+
+
+class _How(NamedTuple):
+    """How the groups are run: as PUT takes it."""
+
+    gas: int | None
+    placement: Placement | None
+    limits: Limits | None
+
+
+class _Group:
+    """Transactions that run in one child, one after the other."""
+
+    __slots__ = ("foretold", "left", "name", "places", "since")
+
+    def __init__(self, name: str, places: Sequence[int], since: int | None) -> None:
+        #: The child's.
+        self.name = name
+        self.places = places
+        #: How often the window had changed when it began; None where it ran alone, and tells nothing of what the window
+        #: should be.
+        self.since = since
+        #: How many of its transactions are neither settled nor to be run again.
+        self.left = len(places)
+        #: Of which keys it was told what a transaction left there that waited for its turn: where that one is, and what it did.
+        self.foretold: dict[bytes, tuple[int, _Ran]] = {}
+
+
+class _Ran(NamedTuple):
+    """A transaction that was run, and where."""
+
+    group: _Group
+    effect: Effect
+
+
+class _List:
+    """The transactions of one list, and how far they are.
+
+    Args:
+        process: on whose heap.
+        program: what each does.
+        transactions: values.
+        region: what they are about.
+        groups: how many run side by side.
+        named: what the children's names begin with.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        program: type[Transaction],
+        transactions: Iterable[Any],
+        region: Key,
+        groups: int,
+        named: str,
+    ) -> None:
+        self._process = process
+        self._program = program
+        self._groups = groups
+        self._named = named
+        self._given: list[bytes] = []
+        #: What each touches, as far as is known: by which it is planned, and of which its group is told; None: nothing is.
+        self._touched: list[frozenset[bytes] | None] = []
+        self._wanted: list[frozenset[bytes] | None] = []
+        hinted = program()
+        for transaction in transactions:
+            form = form_of(to_slot(transaction))
+            assert form is not None
+            self._given.append(form)
+            keys = hinted.touches(transaction)
+            touched = None if keys is None else frozenset(map(encode_key, keys))
+            self._touched.append(touched)
+            asked = map(encode_key, hinted.adds_to(transaction))
+            self._wanted.append(None if touched is None else touched.union(asked))
+        self._count = len(self._given)
+        #: All before this one are settled.
+        self._next = 0
+        self._results: list[Any] = []
+        #: Those that are under way; and those that were run, and wait for their turn.
+        self._away: set[int] = set()
+        self._ran: dict[int, _Ran] = {}
+        #: Where those ran before that are not settled yet, in vain; and how often they did.
+        self._earlier: dict[int, list[_Ran]] = {}
+        #: Groups that were told of one before its turn, and of what.
+        self._foretold: dict[int, list[_Ran]] = {}
+        #: Those whose group failed: each is run alone, in its turn.
+        self._suspect: set[int] = set()
+        self._settled = Settled(process.heap, region, Operations(program.reductions))
+        self._speculation: Speculation[_Group] = Speculation()
+        self._waves: deque[list[_Group]] = deque()
+        #: The children that there are, and those of them that are idle.
+        self._children: list[str] = []
+        self._idle: deque[str] = deque()
+        self._window = WINDOW_FIRST
+        self._stretch = STRETCH_FIRST
+        #: How often the window was changed; and of those that ran side by side since: how many held, and were stale.
+        self._changes = self._held = self._stale = 0
+        #: Whether the next wave is a stretch in order, since so few held.
+        self._in_order = False
+
+    async def run(self, how: _How) -> None:
+        """Run all until they are settled."""
+        while self._next < self._count:
+            while len(self._waves) < DEPTH and (wave := self._choose()):
+                await self._send(wave, how)
+            await self._receive(self._waves.popleft())
+            self._settle()
+            self._doubt()
+
+    async def drop(self) -> None:
+        """End the children."""
+        for name in self._children:
+            await self._process.drop(name)
+
+    def finish(self) -> list[Any]:
+        """Write what was changed into the caller's heap, and return the results."""
+        self._settled.write()
+        return self._results
+
+    # --- what runs next ---
+
+    def _choose(self) -> Plan | None:
+        """Return the next wave; None, where it is better to wait for one that is under way."""
+        self._adapt()
+        head, smallest = self._next, 2 * self._groups
+        if head in self._suspect:
+            return None if head in self._away else Plan([[head]], [])
+        window = self._window
+        while not self._in_order:
+            wave = plan(self._steps(AHEAD * window), window, self._groups)
+            if self._waves and any(self._touched[place] is None for places in wave.groups for place in places):
+                # They may touch what is being touched.
+                return None
+            if self._is_worth(wave.groups):
+                self._window = window
+                return wave
+            if window <= smallest:
+                break
+            window //= 2
+        if self._waves:
+            return None
+        self._window = max(window, smallest)
+        stretch = list(self._straight(head, min(head + self._stretch, self._count)))
+        waiting = [place for place in stretch if place in self._ran]
+        if not self._in_order and 2 * len(waiting) > len(stretch):
+            return wave
+        for place in waiting:
+            self._again(place)
+        self._in_order = False
+        self._stretch = min(2 * self._stretch, STRETCH_MAX)
+        return Plan([stretch], [])
+
+    def _adapt(self) -> None:
+        held, stale = self._held, self._stale
+        if held + stale < FEW:
+            return
+        self._held = self._stale = 0
+        self._changes += 1
+        if stale * MANY >= held + stale:
+            self._in_order = self._window <= 2 * self._groups
+            self._window = max(self._window // 2, 2 * self._groups)
+        elif stale * FEW <= held:
+            self._window = min(2 * self._window, WINDOW_MAX)
+            self._stretch = STRETCH_FIRST
+
+    def _is_worth(self, groups: list[list[int]]) -> bool:
+        """Tell whether a wave is likely to be much faster than its transactions in order."""
+        count = sum(map(len, groups))
+        last = self._next + count == self._count
+        return count >= (2 if last else 2 * self._groups) and gain(groups) >= max(1.5, self._groups / 2)
+
+    def _steps(self, ahead: int) -> Iterator[Step]:
+        away, ran, suspect = self._away, self._ran, self._suspect
+        for place in range(self._next, self._count):
+            touched = self._touched[place] or frozenset()
+            if place in ran:
+                yield Step(place, Stage.RAN, touched | ran[place].effect.touched)
+            elif place in away or place in suspect:
+                yield Step(place, Stage.AWAY, touched)
+            else:
+                yield Step(place, Stage.FREE, touched)
+                ahead -= 1
+                if not ahead:
+                    return
+
+    def _straight(self, start: int, end: int) -> Iterator[int]:
+        for place in range(start, end):
+            if place in self._suspect:
+                return
+            yield place
+
+    # --- to the children and back ---
+
+    async def _send(self, wave: Plan, how: _How) -> None:
+        settled = self._settled
+        unknown = [any(map(self._is_unknown, places)) for places in wave.groups]
+        if any(unknown) and len(settled.fresh) > REBASE:
+            settled.rebase()
+        sent = []
+        for places, everything in zip(wave.groups, unknown, strict=True):
+            foretold, wanted = self._wants(places, wave.known)
+            told = wanted | settled.fresh.keys() if everything else wanted
+            over, given = Bundle(OVER), Bundle(GIVEN)
+            for form in sorted(told):
+                slot = foretold[form][1].effect.left(form) if form in foretold else form_of(settled.now(form))
+                over.add((form, over.value(slot)), 2)
+            for place in places:
+                given.add((given.value(self._given[place]),), 1)
+            name = await self._start({STATE: settled.base, **over.entries(), **given.entries()}, how)
+            group = _Group(name, places, self._changes if len(wave.groups) > 1 else None)
+            self._speculation.begin(group, (settled.fresh.keys() - told) | foretold.keys())
+            self._foretell(group, foretold)
+            self._away.update(places)
+            sent.append(group)
+        self._waves.append(sent)
+
+    def _wants(self, places: list[int], known: list[int]) -> tuple[dict[bytes, tuple[int, _Ran]], frozenset[bytes]]:
+        """Return what a group is told of those that have run and come before who asks for it, and all for which it asks."""
+        first: dict[bytes, int] = {}
+        for place in places:
+            for form in self._wanted[place] or ():
+                first.setdefault(form, place)
+        foretold = {
+            form: (place, self._ran[place])
+            for place in known
+            for form in self._ran[place].effect.fixed
+            if place < first.get(form, -1)
+        }
+        return foretold, frozenset(first)
+
+    def _foretell(self, group: _Group, foretold: dict[bytes, tuple[int, _Ran]]) -> None:
+        """Note that a group was told what transactions left that wait for their turns: as if they had run there."""
+        group.foretold = foretold
+        for place in sorted({place for place, _ in foretold.values()}):
+            effect = self._ran[place].effect
+            told = [write for write in effect.writes if write[0] in foretold and foretold[write[0]][0] == place]
+            before = effect._replace(writes=tuple(told), operations=())
+            self._foretold.setdefault(place, []).append(_Ran(group, before))
+
+    def _is_unknown(self, place: int) -> bool:
+        return self._wanted[place] is None or len(self._earlier.get(place, ())) > 1 or place in self._suspect
+
+    async def _start(self, values: dict[Any, Any], how: _How) -> str:
+        if self._idle:
+            name = self._idle.popleft()
+            await self._process.put(name, values, delete=WHOLE, start=True, gas=how.gas)
+            return name
+        name = f"{self._named}.{len(self._children)}"
+        await self._process.put(
+            name,
+            values,
+            program=self._program,
+            delete=WHOLE,
+            start=True,
+            gas=how.gas,
+            placement=how.placement,
+            limits=how.limits,
+        )
+        self._children.append(name)
+        return name
+
+    async def _receive(self, wave: list[_Group]) -> None:
+        for group in wave:
+            self._away.difference_update(group.places)
+            try:
+                effects = await self._effects(group.name)
+            except ChildFailed:
+                if group.places[0] in self._suspect:
+                    raise
+                self._suspect.update(group.places)
+                self._speculation.end(group)
+            else:
+                for place, effect in zip(group.places, effects, strict=True):
+                    self._ran[place] = _Ran(group, effect)
+            self._idle.append(group.name)
+
+    async def _effects(self, name: str) -> list[Effect]:
+        process = self._process
+        more, *rows = await process.get(name, TOLD)
+        effects = [Effect(*row) for row in rows]
+        for number in range(1, more + 1):
+            effects += [Effect(*row) for row in await process.get(name, (TOLD, number))]
+
+        async def whole(data: bytes | int | None) -> bytes | None:
+            return form_of(to_slot(await process.get(name, (TOLD, "long", data)))) if type(data) is int else data  # type: ignore[return-value]
+
+        for index, effect in enumerate(effects):
+            if effect.long:
+                effects[index] = effect._replace(
+                    result=await whole(effect.result),
+                    writes=tuple([(form, await whole(data)) for form, data in effect.writes]),
+                    operations=tuple([(form, added, await whole(data)) for form, added, data in effect.operations]),
+                )
+        return effects
+
+    # --- in the list's order ---
+
+    def _settle(self) -> None:
+        """Settle what has its turn and holds; what does not is to be run again."""
+        settled, speculation = self._settled, self._speculation
+        while self._next in self._ran:
+            place = self._next
+            group, effect = self._ran[place]
+            slots = settled.outcome(effect, speculation.mistaken(group))
+            if slots is None:
+                self._again(place)
+                return
+            ran = {group: (effect.fixed, set[bytes]())}
+            for other, before in (*self._earlier.pop(place, ()), *self._foretold.pop(place, ())):
+                ran[other] = compared(before, effect)
+            speculation.settle(set(slots), ran)
+            settled.put(slots)
+            self._results.append(_result(effect))
+            self._held += group.since == self._changes
+            self._suspect.discard(place)
+            del self._ran[place]
+            self._next += 1
+            self._leave(group)
+
+    def _doubt(self) -> None:
+        """Let what will turn out to be stale be run again, without waiting for its turn."""
+        for group in {ran.group: None for ran in self._ran.values()}:
+            sure = [form for form, (place, ran) in group.foretold.items() if self._ran.get(place) is ran]
+            doubtful = self._speculation.mistaken(group).difference(sure)
+            for place in group.places:
+                ran = self._ran.get(place)
+                if ran is None or ran.group is not group:
+                    for other, effect in self._earlier.get(place, ()):
+                        if other is group:
+                            doubtful |= effect.changed
+                elif doubtful and ran.effect.observes(doubtful):
+                    doubtful |= ran.effect.changed
+                    self._again(place)
+                else:
+                    doubtful -= ran.effect.fixed
+
+    def _again(self, place: int) -> None:
+        ran = self._ran.pop(place)
+        self._earlier.setdefault(place, []).append(ran)
+        self._touched[place] = (self._touched[place] or frozenset()) | ran.effect.touched
+        self._wanted[place] = (self._wanted[place] or frozenset()) | ran.effect.touched | ran.effect.asked
+        self._stale += ran.group.since == self._changes
+        self._leave(ran.group)
+
+    def _leave(self, group: _Group) -> None:
+        group.left -= 1
+        if not group.left:
+            self._speculation.end(group)
+
+
+def _result(effect: Effect) -> Any:
+    if effect.error is not None:
+        return Refusal(effect.error)
+    assert type(effect.result) is bytes
+    return Formed(effect.result).value
+
+
+def _check_program(program: Any) -> None:
+    if not isinstance(program, type) or not hasattr(program, "apply") or not hasattr(program, "touches"):
+        named = program.__qualname__ if isinstance(program, type) else f"an object of type {type(program).__qualname__}"
+        raise ProgramError(f"transact: {named} is no program of transactions; let it inherit from actors.Transaction")

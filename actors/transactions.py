@@ -1,0 +1,126 @@
+"""Transaction: the program of one step of many, which are done one after the other, or as if they were.
+
+    class Transfer(Transaction):
+        def apply(self, heap, transaction):
+            sender, receiver, amount = transaction
+            if not heap.at_least(sender, amount):
+                raise Unpaid
+            heap.add(sender, -amount)
+            heap.add(receiver, amount)
+
+        def touches(self, transaction):
+            return ()                   # nothing that needs an order: additions do not get in each other's way
+
+        def adds_to(self, transaction):
+            return transaction[:2]
+
+A process gives a list of them to `transact` (`actors.ordered`). A group of them is one activation of this program, in a
+child of that process: so they are metered, guarded and placed as any other program.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from actors.bundles import Bundle, read_rows, read_value
+from actors.errors import CallRefused, GuardRefused
+from actors.keys import encode_key
+from actors.memory import Slot, to_slot
+from actors.process import Placement, Process
+from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, TransactionHeap, slot_from
+from actors.values import decode
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterable
+
+    from actors.keys import Key
+
+#: What is no refusal: whether the first two come depends on the machine, and the third is the program's mistake.
+_NO_REFUSAL: Final = (RecursionError, MemoryError, GuardRefused)
+
+
+class Transaction(Process):
+    """A program of which `transact` runs many. Subclass it, and write `def apply(self, heap, transaction)`."""
+
+    placement: ClassVar[Placement] = "worker"
+
+    def apply(self, heap: TransactionHeap, transaction: Any) -> Any:
+        """Do a transaction: read and write the heap that is given, and nothing else.
+
+        Each has an instance of its own. What it raises, it is refused with, and has written nothing.
+
+        Args:
+            heap: what the transactions are about, as the ones before this one left it.
+            transaction: one element of the list.
+
+        Returns:
+            Its result, a value.
+        """
+        raise NotImplementedError
+
+    def touches(self, transaction: Any) -> Iterable[Key] | None:
+        """Say which keys a transaction is likely to read and set; not those that it adds to.
+
+        It is a hint, by which transactions are put into groups: what is wrong or left out costs time, and no more. They
+        need not be keys of the heap: two that touch the same are kept in order. It sees no heap.
+
+        Args:
+            transaction: one element of the list.
+
+        Returns:
+            Keys, or None where nothing is known: then it is found out by running it.
+        """
+        return None
+
+    def adds_to(self, transaction: Any) -> Iterable[Key]:
+        """Say which keys a transaction is likely to add to, or to ask `at_least` or `in` of: also a hint, and no more.
+
+        Its group is told what is there, and does not have to look it up; it is not kept in order for their sake. It counts
+        where `touches` says something.
+        """
+        return ()
+
+    @property
+    def random(self) -> random.Random:
+        """Refused: the numbers would depend on who is in the group."""
+        raise CallRefused(
+            "random: a transaction draws no numbers; draw them from random.Random(seed) with a seed in it"
+        )
+
+    async def run(self) -> None:
+        """Run a group of transactions."""
+        memory = self.heap.memory
+        over: dict[bytes, Slot] = {
+            form: slot_from(read_value(memory, OVER, data)) for form, data in read_rows(self.heap, OVER)
+        }
+        heap = TransactionHeap(memory, encode_key(STATE), over, Operations(self.reductions), self.meter)
+        told = Bundle(TOLD)
+        for (data,) in read_rows(self.heap, GIVEN):
+            form = read_value(memory, GIVEN, data)
+            assert form is not None
+            effect = self._effect(heap, decode(form))
+            told.add(*_row(told, effect))
+        self.heap.update(told.entries())
+
+    def _effect(self, heap: TransactionHeap, transaction: Any) -> Effect:
+        heap.begin()
+        one = type(self)()
+        one.heap, one.path, one.meter = heap, self.path[:-1], self.meter  # type: ignore[assignment]
+        try:
+            result = to_slot(one.apply(heap, transaction))
+        except _NO_REFUSAL:
+            raise
+        except Exception as error:
+            return heap.effect(type(error).__name__, None)
+        return heap.effect(None, result)
+
+
+def _row(told: Bundle, effect: Effect) -> tuple[tuple[Any, ...], int]:
+    """Return an effect as it travels, and its weight."""
+    result = told.value(effect.result if type(effect.result) is bytes else None)
+    writes = tuple([(form, told.value(data)) for form, data in effect.writes])  # type: ignore[arg-type]
+    operations = tuple([(form, added, told.value(data)) for form, added, data in effect.operations])  # type: ignore[arg-type]
+    long = type(result) is int or any(type(row[-1]) is int for row in (*writes, *operations))
+    made = effect._replace(result=result, writes=writes, operations=operations, long=long)
+    return tuple(made), made.weight
