@@ -70,7 +70,7 @@ class MeteredHeap(Heap):
 
     def write(self, slots: dict[bytes, Slot]) -> None:
         super().write(slots)
-        self._meter.charge(sum([write_cost(form, slot) for form, slot in slots.items()]))
+        self._machine_meter.charge(sum([write_cost(form, slot) for form, slot in slots.items()]))
 
     def merge(self, changes: Changes, resolve: Resolve | None = None) -> dict[bytes, Slot]:
         self._machine_meter.charge(MOUNT + STEP * len(changes))

@@ -185,67 +185,67 @@ class TransactionHeap(OrderedMap):
     """
 
     __slots__ = (
-        "_bounds",
-        "_fresh",
-        "_memory",
-        "_meter",
-        "_operations",
-        "_over",
-        "_prefix",
-        "_present",
-        "_ranges",
-        "_reads",
-        "_todo",
+        "_machine_bounds",
+        "_machine_fresh",
+        "_machine_memory",
+        "_machine_meter",
+        "_machine_operations",
+        "_machine_over",
+        "_machine_prefix",
+        "_machine_present",
+        "_machine_ranges",
+        "_machine_reads",
+        "_machine_todo",
         "_tree_below",
-        "_writes",
+        "_machine_writes",
     )
 
     def __init__(
         self, memory: Memory, prefix: bytes, over: dict[bytes, Slot], operations: Operations, meter: Meter | None
     ) -> None:
-        self._memory = memory
-        self._prefix = prefix
-        self._over = over
-        self._operations = operations
-        self._meter = meter
+        self._machine_memory = memory
+        self._machine_prefix = prefix
+        self._machine_over = over
+        self._machine_operations = operations
+        self._machine_meter = meter
         #: The state with what is above it, but for what is in `_fresh`; None until a range is read.
         self._tree_below: Tree | None = None
-        self._fresh: dict[bytes, Slot] = dict(over)
+        self._machine_fresh: dict[bytes, Slot] = dict(over)
         self.begin()
 
     def begin(self) -> None:
         """Forget the notes and what was written; a transaction begins."""
-        self._reads: set[bytes] = set()
-        self._present: dict[bytes, bool] = {}
-        self._bounds: dict[bytes, tuple[int | None, int | None]] = {}
-        self._ranges: list[list[bytes]] = []
+        self._machine_reads: set[bytes] = set()
+        self._machine_present: dict[bytes, bool] = {}
+        self._machine_bounds: dict[bytes, tuple[int | None, int | None]] = {}
+        self._machine_ranges: list[list[bytes]] = []
         #: What it would leave.
-        self._writes: dict[bytes, Slot] = {}
+        self._machine_writes: dict[bytes, Slot] = {}
         #: Of that, what comes of operations alone: (whether it is an addition, the operand).
-        self._todo: dict[bytes, list[tuple[bool, Slot]]] = {}
+        self._machine_todo: dict[bytes, list[tuple[bool, Slot]]] = {}
 
     def effect(self, error: str | None, result: Slot) -> Effect:
         """Return what the transaction did. Where it was not refused, the next one begins on what it left."""
         writes: list[tuple[bytes, bytes | None]] = []
         operations: list[tuple[bytes, bool, bytes | None]] = []
         if error is None:
-            self._over.update(self._writes)
-            self._fresh.update(self._writes)
-            for form, slot in self._writes.items():
-                if form in self._todo:
-                    operations += [(form, added, form_of(operand)) for added, operand in self._todo[form]]
+            self._machine_over.update(self._machine_writes)
+            self._machine_fresh.update(self._machine_writes)
+            for form, slot in self._machine_writes.items():
+                if form in self._machine_todo:
+                    operations += [(form, added, form_of(operand)) for added, operand in self._machine_todo[form]]
                 else:
                     writes.append((form, form_of(slot)))
         else:
             # They could be done, or it would have been refused with something else.
-            self._reads.update(self._todo)
+            self._machine_reads.update(self._machine_todo)
         return Effect(
             error,
             form_of(result),
-            tuple(sorted(self._reads)),
-            tuple(sorted(self._present.items())),
-            tuple([(form, low, high) for form, (low, high) in sorted(self._bounds.items())]),
-            tuple([(low, high) for low, high in self._ranges if low < high]),
+            tuple(sorted(self._machine_reads)),
+            tuple(sorted(self._machine_present.items())),
+            tuple([(form, low, high) for form, (low, high) in sorted(self._machine_bounds.items())]),
+            tuple([(low, high) for low, high in self._machine_ranges if low < high]),
             tuple(writes),
             tuple(operations),
         )
@@ -254,27 +254,27 @@ class TransactionHeap(OrderedMap):
 
     def _look(self, form: bytes) -> Slot:
         """Return what is under an encoded key; nothing is noted."""
-        slot = self._writes.get(form, _UNSEEN)
+        slot = self._machine_writes.get(form, _UNSEEN)
         if slot is _UNSEEN:
-            slot = self._over.get(form, _UNSEEN)
+            slot = self._machine_over.get(form, _UNSEEN)
             if slot is _UNSEEN:
-                slot = self._memory.read(self._prefix + form)
-        if self._meter is not None:
-            self._meter.charge(read_cost(slot))
+                slot = self._machine_memory.read(self._machine_prefix + form)
+        if self._machine_meter is not None:
+            self._machine_meter.charge(read_cost(slot))
         return slot
 
     def _read(self, form: bytes) -> Slot:
-        if form not in self._writes or form in self._todo:
-            self._reads.add(form)
+        if form not in self._machine_writes or form in self._machine_todo:
+            self._machine_reads.add(form)
         return self._look(form)
 
     def _set(self, form: bytes, slot: Slot) -> None:
-        if self._meter is not None:
-            self._meter.charge(write_cost(form, slot))
-        self._writes[form] = slot
-        if self._todo.pop(form, None) is not None:
+        if self._machine_meter is not None:
+            self._machine_meter.charge(write_cost(form, slot))
+        self._machine_writes[form] = slot
+        if self._machine_todo.pop(form, None) is not None:
             # That something could be done to the value is not seen from what is left any more.
-            self._reads.add(form)
+            self._machine_reads.add(form)
 
     def __getitem__(self, key: Key) -> Any:
         """Return the value of a key. Raises MissingKey."""
@@ -292,11 +292,11 @@ class TransactionHeap(OrderedMap):
         return self._has(encode_key(key))
 
     def _has(self, form: bytes) -> bool:
-        if form in self._todo:
+        if form in self._machine_todo:
             return self._read(form) is not ABSENT
         found = self._look(form) is not ABSENT
-        if form not in self._writes and form not in self._reads:
-            self._present[form] = found
+        if form not in self._machine_writes and form not in self._machine_reads:
+            self._machine_present[form] = found
         return found
 
     def __setitem__(self, key: Key, value: Any) -> None:
@@ -373,17 +373,17 @@ class TransactionHeap(OrderedMap):
             CallRefused: it has none.
             ValueRefused, LimitExceeded: the heap is as it was. So it is where the reduction raises anything.
         """
-        if self._operations.reducer(encode_key(key)) is None:
+        if self._machine_operations.reducer(encode_key(key)) is None:
             raise CallRefused(f"reduce: {show_key(key)} has no reduction; name it in the program's reductions")
         self._operate(key, not ADDED, value)
 
     def _operate(self, key: Key, added: bool, value: Any) -> None:
         form = encode_key(key)
         operand = _slot(key, value)
-        known = form in self._writes and form not in self._todo
+        known = form in self._machine_writes and form not in self._machine_todo
         before = self._look(form)
         try:
-            slot = self._operations.done(form, added, before, value_of(operand))
+            slot = self._machine_operations.done(form, added, before, value_of(operand))
         except Exception:
             # That it could not be done follows from what is there.
             self._read(form)
@@ -391,10 +391,10 @@ class TransactionHeap(OrderedMap):
         if known:
             self._set(form, slot)
             return
-        if self._meter is not None:
-            self._meter.charge(write_cost(form, slot))
-        self._writes[form] = slot
-        self._todo.setdefault(form, []).append((added, operand))
+        if self._machine_meter is not None:
+            self._machine_meter.charge(write_cost(form, slot))
+        self._machine_writes[form] = slot
+        self._machine_todo.setdefault(form, []).append((added, operand))
 
     def at_least(self, key: Key, number: int) -> bool:
         """Tell whether a number is at least so much; nothing more of it is observed.
@@ -409,8 +409,8 @@ class TransactionHeap(OrderedMap):
         if type(number) is not int:
             raise TypeError(f"at_least: {number!r} is a {type(number).__name__}; it is an int")
         form = encode_key(key)
-        todo = self._todo.get(form, ())
-        fixed = form in self._reads or (form in self._writes and not todo)
+        todo = self._machine_todo.get(form, ())
+        fixed = form in self._machine_reads or (form in self._machine_writes and not todo)
         if fixed or not all(added for added, _ in todo):
             return number_of(self._read(form)) >= number
         try:
@@ -419,23 +419,23 @@ class TransactionHeap(OrderedMap):
             self._read(form)
             raise
         limit = number - sum([value_of(operand) for _, operand in todo])
-        low, high = self._bounds.get(form, (None, None))
+        low, high = self._machine_bounds.get(form, (None, None))
         if value >= number:
-            self._bounds[form] = (limit if low is None else max(low, limit), high)
+            self._machine_bounds[form] = (limit if low is None else max(low, limit), high)
             return True
-        self._bounds[form] = (low, limit if high is None else min(high, limit))
+        self._machine_bounds[form] = (low, limit if high is None else min(high, limit))
         return False
 
     # --- regions ---
 
     def _tree(self) -> Tree:
         if self._tree_below is None:
-            tree = self._memory.fold()
-            self._tree_below = tree.extract(self._prefix) if self._prefix else tree
-        if self._fresh:
-            self._tree_below = self._tree_below.update(_forms(self._fresh))
-            self._fresh = {}
-        return self._tree_below.update(_forms(self._writes)) if self._writes else self._tree_below
+            tree = self._machine_memory.fold()
+            self._tree_below = tree.extract(self._machine_prefix) if self._machine_prefix else tree
+        if self._machine_fresh:
+            self._tree_below = self._tree_below.update(_forms(self._machine_fresh))
+            self._machine_fresh = {}
+        return self._tree_below.update(_forms(self._machine_writes)) if self._machine_writes else self._tree_below
 
     def _place(self) -> str:
         return "a transaction"
@@ -443,12 +443,12 @@ class TransactionHeap(OrderedMap):
     def _runs(self, region: Region, reverse: bool) -> Iterator[tuple[list[bytes], list[bytes]]]:
         """Return what `OrderedMap` goes through, an entry at a time: what was gone through is what was observed."""
         found = super()._runs(region, reverse)
-        if self._meter is not None:
-            self._meter.charge(MOUNT)
+        if self._machine_meter is not None:
+            self._machine_meter.charge(MOUNT)
         prefix = encode_key(region.prefix)
         low, high = self._limits(region)
         noted = [high, high] if reverse else [low, low]
-        self._ranges.append(noted)
+        self._machine_ranges.append(noted)
         return self._noting(found, prefix, noted, (low, high), reverse)
 
     def _noting(
@@ -465,8 +465,8 @@ class TransactionHeap(OrderedMap):
                     noted[0] = prefix + key
                 else:
                     noted[1] = prefix + key + b"\0"
-                if self._meter is not None:
-                    self._meter.charge(STEP + (len(key) + len(from_cell(cell))) // READ_BYTES)
+                if self._machine_meter is not None:
+                    self._machine_meter.charge(STEP + (len(key) + len(from_cell(cell))) // READ_BYTES)
                 yield [key], [cell]
         noted[:] = whole
 
@@ -476,9 +476,9 @@ class TransactionHeap(OrderedMap):
         return prefix + (low or b""), prefix + (_BEYOND if high is None else high)
 
     def _observe(self, region: Region) -> None:
-        if self._meter is not None:
-            self._meter.charge(MOUNT)
-        self._ranges.append(list(self._limits(region)))
+        if self._machine_meter is not None:
+            self._machine_meter.charge(MOUNT)
+        self._machine_ranges.append(list(self._limits(region)))
 
     def _cut(self, region: Region) -> Tree:
         self._observe(region)

@@ -42,7 +42,7 @@ class Settled:
 
     def now(self, form: bytes) -> Slot:
         """Return what is under an encoded key."""
-        return self._over[form] if form in self._over else self._heap.memory.read(self._prefix + form)
+        return self._over[form] if form in self._over else self._heap.machine_memory.read(self._prefix + form)
 
     def outcome(self, effect: Effect, mistaken: set[bytes]) -> dict[bytes, Slot] | None:
         """Return what a transaction does in its turn, by encoded key; None where it has to be run again.
@@ -86,7 +86,7 @@ class Settled:
 
     def rebase(self) -> None:
         """Put what was changed into what children begin with."""
-        tree = self.base.tree.update([(form, form_of(slot)) for form, slot in self.fresh.items()])
+        tree = self.base.machine_tree.update([(form, form_of(slot)) for form, slot in self.fresh.items()])
         self.base = View(tree, repr(self.base))
         self.fresh = {}
 

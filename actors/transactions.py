@@ -90,11 +90,11 @@ class Transaction(Process):
 
     async def run(self) -> None:
         """Run a group of transactions."""
-        memory = self.heap.memory
+        memory = self.heap.machine_memory
         over: dict[bytes, Slot] = {
             form: slot_from(read_value(memory, OVER, data)) for form, data in read_rows(self.heap, OVER)
         }
-        heap = TransactionHeap(memory, encode_key(STATE), over, Operations(self.reductions), self.meter)
+        heap = TransactionHeap(memory, encode_key(STATE), over, Operations(self.reductions), self.machine_meter)
         told = Bundle(TOLD)
         for (data,) in read_rows(self.heap, GIVEN):
             form = read_value(memory, GIVEN, data)
@@ -106,7 +106,7 @@ class Transaction(Process):
     def _effect(self, heap: TransactionHeap, transaction: Any) -> Effect:
         heap.begin()
         one = type(self)()
-        one.heap, one.path, one.meter = heap, self.path[:-1], self.meter  # type: ignore[assignment]
+        one.heap, one.path, one.machine_meter = heap, self.path[:-1], self.machine_meter  # type: ignore[assignment]
         try:
             result = to_slot(one.apply(heap, transaction))
         except _NO_REFUSAL:

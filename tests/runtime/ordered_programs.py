@@ -195,13 +195,13 @@ def model(heap: ModelHeap, transactions: Any) -> list[Any]:
     """Do transactions one after the other; return the results."""
     results: list[Any] = []
     for _, code in transactions:
-        before = heap.memory.copy()
+        before = heap.machine_memory.copy()
         try:
             made = Heap(Memory())
             made["value"] = interpret(heap, code)
             results.append(made["value"])
         except Exception as error:
-            heap.memory.become(before)
+            heap.machine_memory.become(before)
             results.append(("refused", type(error).__name__))
     return results
 
