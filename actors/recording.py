@@ -196,8 +196,8 @@ class TransactionHeap(OrderedMap):
         "_machine_ranges",
         "_machine_reads",
         "_machine_todo",
-        "_tree_below",
         "_machine_writes",
+        "_tree_below",
     )
 
     def __init__(
