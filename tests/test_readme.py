@@ -238,6 +238,13 @@ async def test_the_arrays_are_multiplied(written: Any) -> None:
     assert list(sums) == [0.0, 12.0, 48.0, 108.0]
 
 
+async def test_the_ledger_refuses_what_is_too_much(written: Any) -> None:
+    transfers = [("ann", "bob", 80), ("ann", "cid", 30), ("bob", "cid", 150)]
+    ((results, accounts),) = await data_of(written("class Ledger").Ledger, {"transfers": transfers})
+    assert list(results) == ["done", "TooLittle", "done"]
+    assert dict(accounts) == {"ann": 20, "bob": 30, "cid": 250}
+
+
 async def test_the_team_sorts(written: Any) -> None:
     assert await data_of(written("class Sorted").Sorted, {"cells": [3, 1, 2, 9, 0]}) == [(0, 1, 2, 3, 9)]
 
