@@ -93,11 +93,11 @@ class Results(Stream):
         self._how = how
         self._returns = return_exceptions
         self._under_way: deque[str] = deque()
-        self._machine_begun = False
+        self._begun = False
 
     async def __anext__(self) -> Any:
         process = self._process
-        if not self._machine_begun:
+        if not self._begun:
             await self._begin()
         if not self._under_way:
             await self.aclose()
@@ -116,7 +116,7 @@ class Results(Stream):
         return result
 
     async def _begin(self) -> None:
-        self._machine_begun = True
+        self._begun = True
         gas, placement, limits = self._how
         for slot, item in enumerate(islice(self._items, self._window)):
             name = f"{self._named}.{slot}"

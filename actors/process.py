@@ -105,7 +105,7 @@ class Process(Maps, Workspaces, Ordered, Supervision):
     path: Path
     #: What pays for it; None: nothing does. A program has no use for it: it could not go by what is left and still do the
     #: same with more. For those that run something else inside them (actors.wasm).
-    meter: Meter | None
+    machine_meter: Meter | None = None
     #: Set in a class that `check_program` has passed.
     _runs: ClassVar[bool]
     #: The heap with which the activation began, and the generator that was made of it.
@@ -129,9 +129,12 @@ class Process(Maps, Workspaces, Ordered, Supervision):
 
     def machine_bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
         """Give the instance its heap, path and meter. The machine's; programs have no use for it."""
-        self.heap = Heap(memory, path) if meter is None else MeteredHeap(memory, path, meter)
+        if meter is None:
+            self.heap = Heap(memory, path)
+        else:
+            self.heap = MeteredHeap(memory, path, meter)
+            self.machine_meter = meter
         self.path = path
-        self.machine_meter = meter
         self._machine_begun = memory.mark()
 
     @property

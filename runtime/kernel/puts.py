@@ -43,7 +43,7 @@ def put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
         return kernel.refuse(record, LimitExceeded(told))
     if child is not None and not child.settled and not settled(kernel, record, child, call):
         return None
-    limits = _limits_of(record, child, call)
+    limits = child.limits if child is not None and call.limits is None else _limits_of(record, call)
     if child is None and record.limits is not None and (refused := no_more_children(kernel, record)) is not None:
         return kernel.refuse(record, refused)
     memory = Memory() if child is None else child.memory
@@ -73,7 +73,7 @@ def perform(kernel: Kernel, child: Record, call: Put) -> None:
     if call.program is not None:
         child.program = call.program
         reset(kernel, child)
-    if call.start and EVERYTHING in call.delete:
+    if call.delete and call.start and EVERYTHING in call.delete:
         # Its snapshot is about to be taken anew.
         child.memory.reset()
     _apply(child.memory, call)
@@ -127,7 +127,7 @@ def start(kernel: Kernel, record: Record) -> None:
     record.stage = READY
     record.error, record.used, record.ran = None, 0, None
     # Elsewhere it may begin at once, while its parent goes on.
-    if not record.held and not kernel.begins_elsewhere(record):
+    if not record.held and (kernel.elsewhere is None or not kernel.begins_elsewhere(record)):
         kernel.agenda.append((record, answer, None))
 
 
@@ -155,12 +155,10 @@ def copy_in(memory: Memory, values: Iterable[Copied]) -> None:
             memory.write({key: slot})
 
 
-def _limits_of(record: Record, child: Record | None, call: Put) -> Limits | None:
-    """Return the limits that a child has once a PUT is performed."""
+def _limits_of(record: Record, call: Put) -> Limits | None:
+    """Return the limits that a new child has, or one that is given others."""
     if call.limits is not None:
         return call.limits.within(record.limits)
-    if child is not None:
-        return child.limits
     return None if record.limits is None else record.limits.below()
 
 

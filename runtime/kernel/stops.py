@@ -128,7 +128,8 @@ def stopped(kernel: Kernel, record: Record, trap: TrapKind) -> Effect | None:
     """Note that a process has stopped; a parent that waits for it goes on at once."""
     record.stage = STOPPED
     record.trap = trap
-    _note_used(record)
+    if record.meter is not None:
+        record.used = record.meter.used
     if not record.awaited:
         return None
     record.awaited = False
