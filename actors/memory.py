@@ -153,9 +153,9 @@ class Memory:
         #: What it may hold, where it is limited; then there never is room without counting.
         self.quota: Quota | None = None
 
-    def limit(self, limits: Limits | None) -> None:
+    def limit(self, limits: Limits) -> None:
         """Set what it may hold from now on."""
-        self.quota = None if limits is None else Quota(limits)
+        self.quota = Quota(limits)
         self._make_room(self.fold())
 
     def _make_room(self, tree: Tree) -> None:

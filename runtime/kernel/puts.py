@@ -47,7 +47,8 @@ def put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
     if child is None and record.limits is not None and (refused := no_more_children(kernel, record)) is not None:
         return kernel.refuse(record, refused)
     memory = Memory() if child is None else child.memory
-    refused = _too_large(memory, call, limits)
+    others = limits if child is None or limits is not child.limits else None
+    refused = _too_large(memory, call, others)
     if refused is not None:
         return kernel.refuse(record, placed_error(path_text((*record.path, name)), refused))
     if call.start and call.gas is not None and record.meter is not None:
@@ -162,11 +163,11 @@ def _limits_of(record: Record, call: Put) -> Limits | None:
     return None if record.limits is None else record.limits.below()
 
 
-def _too_large(memory: Memory, call: Put, limits: Limits | None) -> LimitExceeded | None:
-    """Return the error for a PUT that would break a limit of the child's heap."""
-    if limits is not None:
+def _too_large(memory: Memory, call: Put, others: Limits | None) -> LimitExceeded | None:
+    """Return the error for a PUT that would break a limit of the child's heap: that it has, or others that come with it."""
+    if others is not None:
         memory = memory.copy()
-        memory.limit(limits)
+        memory.limit(others)
     if len(memory.writes) + len(call.delete) + len(call.values) <= memory.room:
         for _, slot in call.values:
             if type(slot) is View:
