@@ -77,10 +77,6 @@ class Meter:
         if self.exhausted:
             next(self._end)
 
-    def give_back(self, gas: int) -> None:
-        """Put gas back that was taken out with `charge`."""
-        self.owed -= gas
-
 
 class _End:
     """What comes when there is no more."""

@@ -16,6 +16,7 @@ In the state, item i of the journal is, under its number as 4 bytes:
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,12 +27,11 @@ from actors.changes import Changes
 from actors.errors import CodecError, LockstepError, ReplayDiverged
 from actors.keys import path_text, read_key
 from actors.memory import Memory, form_of
-from actors.meter import GAS_MAX
 from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
 from actors.values import decode, encode
-from runtime.metering import enter, leave, metered
+from runtime.metering import metered, replaying
 from runtime.position import foreign_await, position_of
 from runtime.programs import identity
 from runtime.quiet import quiet_logging
@@ -250,18 +250,8 @@ def replay(record: Record) -> Coroutine[Any, Any, Any]:
         instance.machine_bind(memory, record.path, meter)
         coroutine = instance.run()
         replay = _Replay(record, memory, coroutine)
-        if meter is None:
+        with nullcontext() if meter is None else replaying(meter):
             replay.run()
-        else:
-            # What it did then was charged then.
-            gas = meter.filled
-            meter.fill(GAS_MAX)
-            enter(meter)
-            try:
-                replay.run()
-            finally:
-                leave()
-            meter.fill(gas)
     memory.become(record.memory)
     record.memory = memory
     _log.debug("%s restored from %d calls", path_text(record.path), len(record.journal) // 2)

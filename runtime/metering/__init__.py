@@ -2,7 +2,7 @@
 
     metered(program)          the variant of a program whose code has ticks in it
     enter(meter), leave()     around every step of its coroutine
-    replaying(), closing()    to run it on an endless meter, and to bring it to an end on an empty one
+    replaying(meter)          to run it again, at no cost; closing(), to bring it to an end on an empty meter
 
 What is metered is the program, all that it calls, and all that these call, but for what is trusted by name. Ticks are
 put into the source's syntax tree (`instrument`), by a table of costs (`costs`); calls of builtins that could take long are

@@ -193,13 +193,16 @@ def _measure() -> None:
 
 
 @contextmanager
-def replaying() -> Iterator[None]:
-    """Let metered code run on an endless meter: what it does was charged when it did it first."""
-    enter(Meter(GAS_MAX))
+def replaying(meter: Meter) -> Iterator[None]:
+    """Let metered code do again what was charged when it did it first: as much as it likes of a meter that is full again then."""
+    gas = meter.filled
+    meter.fill(GAS_MAX)
+    enter(meter)
     try:
         yield
     finally:
         leave()
+        meter.fill(gas)
 
 
 @contextmanager

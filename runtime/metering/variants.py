@@ -45,7 +45,7 @@ def _made(program: type[Process]) -> _Made:
     made: _Made = vars(program).get("_metered", _NOTHING)
     if made.variant is None:
         with building():
-            world = World(frozenset(getattr(program, "allowed_modules", ())))
+            world = World(frozenset(program.allowed_modules))
             variant = world.whole(program)
             assert isinstance(variant, type) and issubclass(variant, Process)
             made = _Made(variant, world)

@@ -408,7 +408,7 @@ def test_to_replay_costs_nothing_and_a_coroutine_goes_on_with_another_meter() ->
     instance: Any = metered(Asks)()
     instance.machine_bind(Memory(), ())
     coroutine = instance.run()
-    with replaying():
+    with replaying(Meter(0)):
         coroutine.send(None)
     meter = Meter(GAS_MAX)
     enter(meter)
