@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from actors.cells import from_cell
+from actors.errors import MissingKey
 from actors.gas import MOUNT, READ, READ_BYTES, STEP, WRITE, read_cost, write_cost
 from actors.heap import Heap
-from actors.keys import encode_key, read_key
+from actors.keys import encode_key, read_key, show_key
+from actors.memory import value_of
 from actors.region import Region
-from actors.values import decode
+from actors.values import ABSENT, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,16 +41,17 @@ class MeteredHeap(Heap):
         self._machine_meter = meter
 
     def __getitem__(self, key: Key) -> Any:
-        self._charge_read(key)
-        return super().__getitem__(key)
+        slot = self._read(key)
+        if slot is ABSENT:
+            raise MissingKey(self._place(), show_key(key))
+        return value_of(slot)
 
     def get(self, key: Key, default: Any = None) -> Any:
-        self._charge_read(key)
-        return super().get(key, default)
+        slot = self._read(key)
+        return default if slot is ABSENT else value_of(slot)
 
     def __contains__(self, key: Key) -> bool:
-        self._charge_read(key)
-        return super().__contains__(key)
+        return self._read(key) is not ABSENT
 
     def __setitem__(self, key: Key, value: Any) -> None:
         super().__setitem__(key, value)
@@ -122,8 +125,10 @@ class MeteredHeap(Heap):
         self._machine_meter.charge(MOUNT)
         return super()._end(region, reverse, default)
 
-    def _charge_read(self, key: Key) -> None:
-        self._machine_meter.charge(read_cost(self._machine_memory.read(encode_key(key))))
+    def _read(self, key: Key) -> Slot:
+        slot = self._machine_memory.read(encode_key(key))
+        self._machine_meter.charge(read_cost(slot))
+        return slot
 
     def _charge_write(self, key: Key) -> None:
         form = encode_key(key)
