@@ -13,7 +13,7 @@ from actors.errors import LimitExceeded, MissingKey, ProgramError
 from actors.keys import Key, encode_key, path_text, show_key
 from actors.memory import Formed, Memory, named_error, placed_error, slot_at, to_slot
 from actors.merge import merge
-from actors.region import OrderedMap, Region, View
+from actors.region import MutableMap, Region, View
 from actors.values import ABSENT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from actors.tree import Tree
 
 
-class Heap(OrderedMap):
+class Heap(MutableMap):
     """A process's heap."""
 
     __slots__ = ("_machine_memory", "_path")
@@ -141,20 +141,6 @@ class Heap(OrderedMap):
         except ProgramError:
             memory.become(before)
             raise
-
-    def setdefault(self, key: Key, default: Any = None) -> Any:
-        """Return the value of a key, setting it to `default` first where there is none."""
-        if key not in self:
-            self[key] = default
-        return self[key]
-
-    def pop(self, key: Key, *default: Any) -> Any:
-        """Delete a key and return its value, or `default` where there is none. Raises MissingKey without a default."""
-        if default and key not in self:
-            return default[0]
-        value = self[key]
-        del self[key]
-        return value
 
     def region(self, prefix: Region | Key = (), low: Key | None = None, high: Key | None = None) -> View:
         """Return a region as a view, by reference; the arguments are those of every map. O(depth)."""

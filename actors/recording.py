@@ -25,7 +25,7 @@ from actors.errors import CallRefused, MissingKey, ValueRefused
 from actors.gas import MOUNT, READ_BYTES, STEP, read_cost, write_cost
 from actors.keys import Key, encode_key, show_key
 from actors.memory import Formed, form_of, slot_at, to_slot, value_of
-from actors.region import OrderedMap, Region, View
+from actors.region import MutableMap, Region, View
 from actors.values import ABSENT
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def number_of(slot: Slot) -> int:
     raise TypeError(f"a {type(value).__name__} is no number to be added to or compared")
 
 
-class TransactionHeap(OrderedMap):
+class TransactionHeap(MutableMap):
     """The heap that a transaction gets: keys are relative to the region that the transactions are about.
 
     Args:
@@ -320,20 +320,6 @@ class TransactionHeap(OrderedMap):
         pairs = values.items() if hasattr(values, "items") else values
         for form, slot in [(encode_key(key), _slot(key, value)) for key, value in (*pairs, *more.items())]:
             self._set(form, slot)
-
-    def setdefault(self, key: Key, default: Any = None) -> Any:
-        """Return the value of a key, setting it to `default` first where there is none."""
-        if key not in self:
-            self[key] = default
-        return self[key]
-
-    def pop(self, key: Key, *default: Any) -> Any:
-        """Delete a key and return its value, or `default` where there is none. Raises MissingKey without a default."""
-        if default and key not in self:
-            return default[0]
-        value = self[key]
-        del self[key]
-        return value
 
     def clear(self, region: Region | Key = (), low: Key | None = None, high: Key | None = None) -> None:
         """Delete all keys of a region, one by one: O(entries), and all of it is observed."""

@@ -253,6 +253,34 @@ class OrderedMap:
         return default
 
 
+class MutableMap(OrderedMap):
+    """What heaps have in common beside that: what is done by reading, setting and deleting one key."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: Key, value: Any) -> None:
+        """Set a key."""
+        raise NotImplementedError
+
+    def __delitem__(self, key: Key) -> None:
+        """Delete a key. Raises MissingKey."""
+        raise NotImplementedError
+
+    def setdefault(self, key: Key, default: Any = None) -> Any:
+        """Return the value of a key, setting it to `default` first where there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: Key, *default: Any) -> Any:
+        """Delete a key and return its value, or `default` where there is none. Raises MissingKey without a default."""
+        if default and key not in self:
+            return default[0]
+        value = self[key]
+        del self[key]
+        return value
+
+
 def _values(cells: list[bytes]) -> Iterator[Any]:
     # One by one, as they are asked for: the long values of a node together may be more than there is room for.
     return map(decode, map(from_cell, cells)) if Blob in map(type, cells) else decode_each(cells)
