@@ -40,43 +40,7 @@ CONSUMERS: Final = frozenset(
 )
 #: Builtins that are looked at where they have more than one argument.
 CALLS: Final = frozenset({"pow", "round", "iter", "type", "format", "sum"})
-#: Methods of builtin types that may make much out of little, or take longer than it is linear.
-METHODS: Final = frozenset(
-    [
-        "center",
-        "expandtabs",
-        "extend",
-        "format",
-        "format_map",
-        "fromkeys",
-        "join",
-        "ljust",
-        "replace",
-        "rjust",
-        "sort",
-        "to_bytes",
-        "translate",
-        "zfill",
-        "__format__",
-        "__iadd__",
-        "__imod__",
-        "__imul__",
-        "__lshift__",
-        "__mod__",
-        "__mul__",
-        "__pow__",
-        "__rlshift__",
-        "__rmod__",
-        "__rmul__",
-        "__rpow__",
-        "__round__",
-        "__get__",
-        "__getattribute__",
-    ]
-)
-#: Those that have a guard of their own, by how many arguments they have as a rule.
-DIRECT: Final = {"join": 1, "replace": 2}
-#: Those of them that are guarded also where they are not called at once.
+#: Methods of builtin types that may make much out of little: guarded also where they are not called at once.
 BLOATING: Final = frozenset(
     [
         "center",
@@ -105,6 +69,10 @@ BLOATING: Final = frozenset(
         "__rpow__",
     ]
 )
+#: All that are guarded where they are called: these, and those that may take longer than it is linear.
+METHODS: Final = BLOATING | {"extend", "format", "format_map", "fromkeys", "__round__"}
+#: Those that have a guard of their own, by how many arguments they have as a rule.
+DIRECT: Final = {"join": 1, "replace": 2}
 #: Attributes through which a program would get out of its world.
 CLOSED: Final = frozenset(
     [
