@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from actors.errors import CallRefused, ChildFailed, MissingKey
 from actors.region import WHOLE
+from actors.starting import How
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,14 +34,6 @@ WINDOW: Final = 256
 
 _END: Final[Any] = object()
 _R = TypeVar("_R")
-
-
-class _How(NamedTuple):
-    """How the children of a map or a pipeline are run: as PUT takes it."""
-
-    gas: int | None
-    placement: Placement | None
-    limits: Limits | None
 
 
 class Stream:
@@ -82,7 +75,7 @@ class Results(Stream):
         program: type[Process],
         items: Iterable[Any],
         window: int,
-        how: _How,
+        how: How,
         return_exceptions: bool,
     ) -> None:
         super().__init__(process)
@@ -117,19 +110,9 @@ class Results(Stream):
 
     async def _begin(self) -> None:
         self._begun = True
-        gas, placement, limits = self._how
         for slot, item in enumerate(islice(self._items, self._window)):
             name = f"{self._named}.{slot}"
-            await self._process.put(
-                name,
-                {"item": item},
-                program=self._program,
-                delete=WHOLE,
-                start=True,
-                gas=gas,
-                placement=placement,
-                limits=limits,
-            )
+            await self._how.start(self._process, name, self._program, {"item": item})
             self._names.append(name)
             self._under_way.append(name)
 
@@ -138,7 +121,7 @@ class Pipeline(Stream):
     """What comes out of the last stage, in the order of the items."""
 
     def __init__(
-        self, process: Process, named: str, stages: Sequence[type[Process]], items: Iterable[Any], how: _How
+        self, process: Process, named: str, stages: Sequence[type[Process]], items: Iterable[Any], how: How
     ) -> None:
         super().__init__(process)
         self._stages = [f"{named}.{stage}" for stage in range(len(stages))]
@@ -177,21 +160,11 @@ class Pipeline(Stream):
 
     async def _feed(self, stage: int, item: Any) -> None:
         name = self._stages[stage]
-        gas, placement, limits = self._how
         self._busy[stage] = True
         if name in self._names:
-            await self._process.put(name, {"item": item}, delete=("result",), start=True, gas=gas)
+            await self._process.put(name, {"item": item}, delete=("result",), start=True, gas=self._how.gas)
             return
-        await self._process.put(
-            name,
-            {"item": item},
-            program=self._programs[stage],
-            delete=WHOLE,
-            start=True,
-            gas=gas,
-            placement=placement,
-            limits=limits,
-        )
+        await self._how.start(self._process, name, self._programs[stage], {"item": item})
         self._names.append(name)
 
 
@@ -232,7 +205,7 @@ class Maps:
         """
         if type(window) is not int or window < 1:
             raise CallRefused(f"map: window is {window!r}; it is how many items are under way, at least 1")
-        how = _How(gas, placement, limits)
+        how = How(gas, placement, limits)
         return Results(self._process(), self._name("map"), program, items, window, how, return_exceptions)
 
     async def map_reduce(
@@ -297,7 +270,7 @@ class Maps:
         """
         if not stages:
             raise CallRefused("pipeline: stages is empty; it is a list of programs, one at least")
-        return Pipeline(self._process(), self._name("pipeline"), stages, items, _How(gas, placement, limits))
+        return Pipeline(self._process(), self._name("pipeline"), stages, items, How(gas, placement, limits))
 
     def _process(self) -> Process:
         return self  # type: ignore[return-value]

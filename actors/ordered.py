@@ -36,6 +36,7 @@ from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, Refus
 from actors.region import WHOLE
 from actors.settled import Settled, compared
 from actors.speculation import Speculation
+from actors.starting import How
 from actors.waves import Plan, Stage, Step, gain, plan
 
 if TYPE_CHECKING:
@@ -108,21 +109,13 @@ class Ordered:
         self._lists += 1
         batch = _List(process, program, transactions, region, groups, f"transact {self._lists}")
         try:
-            await batch.run(_How(gas, placement, limits))
+            await batch.run(How(gas, placement, limits))
         except Exception:
             # On any other exception the process is at its end, and makes no more calls.
             await batch.drop()
             raise
         await batch.drop()
         return batch.finish()
-
-
-class _How(NamedTuple):
-    """How the groups are run: as PUT takes it."""
-
-    gas: int | None
-    placement: Placement | None
-    limits: Limits | None
 
 
 class _Group:
@@ -215,7 +208,7 @@ class _List:
         #: Whether the next wave is a stretch in order, since so few held.
         self._in_order = False
 
-    async def run(self, how: _How) -> None:
+    async def run(self, how: How) -> None:
         """Run all until they are settled."""
         while self._next < self._count:
             while len(self._waves) < DEPTH and (wave := self._choose()):
@@ -308,7 +301,7 @@ class _List:
 
     # --- to the children and back ---
 
-    async def _send(self, wave: Plan, how: _How) -> None:
+    async def _send(self, wave: Plan, how: How) -> None:
         settled = self._settled
         unknown = [any(map(self._is_unknown, places)) for places in wave.groups]
         if any(unknown) and len(settled.fresh) > REBASE:
@@ -357,22 +350,13 @@ class _List:
     def _is_unknown(self, place: int) -> bool:
         return self._wanted[place] is None or len(self._earlier.get(place, ())) > 1 or place in self._suspect
 
-    async def _start(self, values: dict[Any, Any], how: _How) -> str:
+    async def _start(self, values: dict[Any, Any], how: How) -> str:
         if self._idle:
             name = self._idle.popleft()
             await self._process.put(name, values, delete=WHOLE, start=True, gas=how.gas)
             return name
         name = f"{self._named}.{len(self._children)}"
-        await self._process.put(
-            name,
-            values,
-            program=self._program,
-            delete=WHOLE,
-            start=True,
-            gas=how.gas,
-            placement=how.placement,
-            limits=how.limits,
-        )
+        await how.start(self._process, name, self._program, values)
         self._children.append(name)
         return name
 
