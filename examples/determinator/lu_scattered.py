@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors import Process, Region
-from examples.determinator.lu import OWNERS, behind_lower, behind_upper, factor, owned, problem
-from examples.determinator.workload import PARTS, Solver, Workload, in_parts
+from examples.determinator.elimination import OWNERS, Elimination, Owner, in_order, in_pool
+from examples.determinator.lu import behind_lower, behind_upper, factor, problem
+from examples.determinator.workload import PARTS, Workload, in_parts
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -56,55 +56,20 @@ def bring(step: int, pivot: Array, bands: dict[int, Array]) -> dict[int, tuple[A
 
 
 def sequential(given: dict[str, Any]) -> list[Array]:
-    rests = in_bands(given["a"])
-    bands: list[list[Array]] = [[] for _ in range(PARTS)]
-    for step in range(PARTS - 1):
-        for number, (left, rest) in bring(step, rests[step], dict(enumerate(rests[step + 1 :], step + 1))).items():
-            bands[number].append(left)
-            rests[number] = rest
-    return [block for band, rest in zip(bands, rests, strict=True) for block in (*band, rest)]
+    return in_order(in_bands(given["a"]), bring)
 
 
 def pooled(pool: Executor, given: dict[str, Any]) -> list[Array]:
-    rests = in_bands(given["a"])
-    bands: list[list[Array]] = [[] for _ in range(PARTS)]
-    for step in range(PARTS - 1):
-        behind = [{number: rests[number] for number in owned(owner, step)} for owner in range(OWNERS)]
-        for part in [pool.submit(bring, step, rests[step], some) for some in behind if some]:
-            for number, (left, rest) in part.result().items():
-                bands[number].append(left)
-                rests[number] = rest
-    return [block for band, rest in zip(bands, rests, strict=True) for block in (*band, rest)]
+    return in_pool(pool, in_bands(given["a"]), bring)
 
 
-class Bands(Process):
-    placement = "worker"
-
-    async def run(self) -> None:
-        heap, step = self.heap, self.heap["step"]
-        bands = {number: heap["rest", number] for number in owned(heap["owner"], step)}
-        for number, (left, rest) in bring(step, heap["pivot"], bands).items():
-            heap["done", number, step] = left
-            heap["rest", number] = rest
+class Bands(Owner):
+    bring = staticmethod(bring)
 
 
-class LuScattered(Solver):
-    async def solve(self) -> None:
-        bands = in_bands(self.whole("a"))
-        for owner in range(OWNERS):
-            rests = {("rest", number): bands[number] for number in owned(owner, 0)}
-            await self.put(owner, {"owner": owner, **rests}, program=Bands)
-        self.heap["result", 0] = pivot = bands[0]
-        for step in range(PARTS - 1):
-            for owner in range(OWNERS):
-                if owned(owner, step):
-                    await self.put(owner, {"step": step, "pivot": pivot}, start=True)
-            pivot = await self.get((step + 1) % OWNERS, ("rest", step + 1))
-        for number in range(1, PARTS):
-            self.heap["result", number] = await self.get(number % OWNERS, Region(("done", number)))
-            self.heap["result", number, number] = await self.get(number % OWNERS, ("rest", number))
-        for owner in range(OWNERS):
-            await self.drop(owner)
+class LuScattered(Elimination):
+    cut = staticmethod(in_bands)
+    owner = Bands
 
 
 WORKLOAD = Workload(
