@@ -12,7 +12,7 @@ import ordered_programs as programs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_worker_model import kill, workers_of
+from test_worker_model import killing
 from ways import every_way
 
 import runtime
@@ -172,13 +172,6 @@ def test_a_process_that_stands_in_its_middle_does_the_same_when_it_is_restored(
 
 @pytest.mark.long
 async def test_lists_have_their_sequential_result_while_workers_are_killed(tmp_path: Path) -> None:
-    async def killing(rt: runtime.Runtime, draw: Random) -> None:
-        while True:
-            await asyncio.sleep(draw.random() * 0.05)
-            for pid in workers_of(rt):
-                if draw.random() < 0.2:
-                    kill(pid)
-
     for seed in range(12):
         draw = Random(seed)
         blocks = [START, *[payments(draw, 300) for _ in range(2)]]

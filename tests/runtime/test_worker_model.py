@@ -118,15 +118,17 @@ async def test_a_thousand_schedules_of_one_program_give_one_root(first: int, tmp
             assert await run(blocks, **how) == right, seed
 
 
+async def killing(rt: runtime.Runtime, draw: Random) -> None:
+    """Kill workers at random, for as long as this is not cancelled."""
+    while True:
+        await asyncio.sleep(draw.random() * 0.05)
+        for pid in workers_of(rt):
+            if draw.random() < 0.2:
+                kill(pid)
+
+
 @pytest.mark.long
 async def test_random_programs_make_the_same_blocks_while_workers_are_killed(tmp_path: Path) -> None:
-    async def killing(rt: runtime.Runtime, draw: Random) -> None:
-        while True:
-            await asyncio.sleep(draw.random() * 0.05)
-            for pid in workers_of(rt):
-                if draw.random() < 0.2:
-                    kill(pid)
-
     for seed in range(40):
         blocks, draw, made = programs(seed), Random(seed), []
         with random_placement(seed):
