@@ -8,6 +8,7 @@ commit that has begun is waited for, whatever happens, and is then there whole.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 STEPS_PER_TURN: Final = 2_000
 #: The same where there are workers: between two turns they get nothing new, and nobody looks at what they are done with.
 STEPS_BESIDE_WORKERS: Final = 500
+#: Seconds that a commit may take before the loop stands still for it, and for how long it then does.
+_PATIENCE: Final = 0.002
+_GIVEN: Final = 0.000_2
 
 
 async def drive(stepper: Stepper, crew: Crew | None = None, trace: Trace | None = None) -> None:
@@ -106,10 +110,12 @@ class Writer:
         cancelled: BaseException | None = None
         while not done.is_set():
             try:
-                with anyio.CancelScope(shield=True):
+                with anyio.CancelScope(shield=True), anyio.move_on_after(_PATIENCE):
                     await done.wait()
             except anyio.get_cancelled_exc_class() as error:
                 cancelled = error
+            # A loop of short turns lets go of the interpreter's lock and has it again before the other thread is awake.
+            concurrent.futures.wait([future], _GIVEN)
         begin, end = future.result()
         if self._trace is not None:
             self._trace.span(self._trace.commits, "commit", begin, end, **_told(commit))

@@ -64,6 +64,9 @@ _NEXT_MAX: Final = NUMBER_MAX + 1
 _CACHE_KIB: Final = 16_384
 _WAL_PAGES_MAX: Final = 1_000
 _WAL_BYTES_KEPT: Final = 64 << 20
+#: At most so many rows are written by one statement. Each number of them is a statement of its own, and SQLite's module
+#: keeps 128 ready.
+_ROWS_AT_ONCE: Final = 64
 _MEND: Final = "restore it from a backup"
 
 
@@ -324,21 +327,25 @@ class SqliteStore:
         with self._mutex:
             try:
                 db.execute("BEGIN IMMEDIATE")
-                db.executemany("INSERT INTO nodes VALUES (?, ?)", commit.nodes)
-                db.executemany("INSERT INTO blocks (number, hash, record) VALUES (?, ?, ?)", commit.blocks)
+                _write(db, "INSERT INTO nodes VALUES {}", "(?, ?)", commit.nodes)
+                _write(db, "INSERT INTO blocks (number, hash, record) VALUES {}", "(?, ?, ?)", commit.blocks)
                 gone = [(number,) for number, digest in commit.chain if digest is None]
-                db.executemany("DELETE FROM chain WHERE number = ?", gone)
+                _write(db, "DELETE FROM chain WHERE number IN ({})", "?", gone)
                 kept = [(number, digest) for number, digest in commit.chain if digest is not None]
-                db.executemany("INSERT OR REPLACE INTO chain VALUES (?, ?)", kept)
-                db.executemany("DELETE FROM blocks WHERE hash = ?", [(digest,) for digest in commit.dropped_blocks])
-                db.executemany("DELETE FROM nodes WHERE number = ?", [(number,) for number in commit.dropped_nodes])
-                db.executemany("DELETE FROM meta WHERE name = ?", [(name,) for name in commit.dropped_meta])
+                _write(db, "INSERT OR REPLACE INTO chain VALUES {}", "(?, ?)", kept)
+                _write(
+                    db, "DELETE FROM blocks WHERE hash IN ({})", "?", [(digest,) for digest in commit.dropped_blocks]
+                )
+                _write(
+                    db, "DELETE FROM nodes WHERE number IN ({})", "?", [(number,) for number in commit.dropped_nodes]
+                )
+                _write(db, "DELETE FROM meta WHERE name IN ({})", "?", [(name,) for name in commit.dropped_meta])
                 meta = list(commit.meta.items())
                 if commit.head is not None:
                     meta.append((_HEAD, commit.head))
                 if commit.nodes:
                     meta.append((_NEXT, (commit.nodes[-1][0] + 1).to_bytes(8, "big")))
-                db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)
+                _write(db, "INSERT OR REPLACE INTO meta VALUES {}", "(?, ?)", meta)
                 db.execute("COMMIT")
             except BaseException as error:
                 with suppress(sqlite3.Error):
@@ -354,3 +361,14 @@ class SqliteStore:
             self._closed = True
             self._db.close()
         self._release_lock()
+
+
+def _write(db: sqlite3.Connection, statement: str, row: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Execute a statement on rows, a number of them at a time.
+
+    SQLite lets go of the interpreter's lock for each execution, and gets it back only after a switch interval of 5 ms
+    where another thread computes: row by row, 300 nodes took 2 s beside one, and so they take 70 ms; alone a fifth less.
+    """
+    for begin in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[begin : begin + _ROWS_AT_ONCE]
+        db.execute(statement.format(",".join([row] * len(part))), [value for values in part for value in values])
