@@ -47,7 +47,7 @@ from runtime.workers.parcel import Taken
 from runtime.workers.placement import Costs
 from runtime.workers.programs import Unsendable
 from runtime.workers.slot import ProcessSlot, SharedSlot, context
-from runtime.workers.tasks import ALL, NUMBER_BYTES, STATE, Flight, Place
+from runtime.workers.tasks import ALL, STATE, Flight, Place
 from runtime.workers.tracks import InFlight, Tracks
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from runtime.store.base import Store
     from runtime.trace import Trace
     from runtime.workers.frames import Form, Piece
+    from runtime.workers.memo import Start
     from runtime.workers.tasks import Task
 
 _log = logging.getLogger("lockstep.workers")
@@ -117,7 +118,7 @@ class Crew:
         self._kernel: Kernel | None = None
         self._waiting: deque[Task] = deque()
         #: All tasks that are waiting or in flight, by their start.
-        self._out: dict[bytes, Task] = {}
+        self._out: dict[Start, Task] = {}
         self._arrived: list[tuple[Record, Ended]] = []
         self._errors: list[Exception] = []
         self._arrival = anyio.Event()
@@ -412,8 +413,7 @@ class Crew:
             self._broken(task, read)
             return
         if place is not None:
-            if len(task.start) > NUMBER_BYTES:
-                self._memo.put(task.start, outcome)
+            self._memo.put(task.start, outcome)
             self._out.pop(task.start, None)
         record = task.record
         if record is None:

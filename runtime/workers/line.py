@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.workers.frames import LONG_BYTES, pieces_of
@@ -42,6 +43,8 @@ class Line(asyncio.BufferedProtocol):
 
     def __init__(self, line: socket.socket, begun: Callable[[], None]) -> None:
         self._socket = line
+        #: The same socket, to read what is left there when the loop has given it up.
+        self._rest = line.dup()
         self._begun = begun
         #: What has come of messages that are short, or have only just begun.
         self._short = memoryview(bytearray(LONG_BYTES))
@@ -79,6 +82,7 @@ class Line(asyncio.BufferedProtocol):
         """Let go of it; nobody is told of anything any more."""
         self._expected.clear()
         self._closed = True
+        self._rest.close()
         if self._transport is None:
             self._opening.cancel()
             self._socket.close()
@@ -133,10 +137,19 @@ class Line(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell all who wait."""
+        self._transport = None
+        self._take_rest()
         self._lost = lost = LineLost("its line was closed" if error is None else f"its line broke: {error}")
         expected, self._expected = self._expected, deque()
         for landed in expected:
             landed(lost)
+
+    def _take_rest(self) -> None:
+        """Tell of what was answered before it broke: a worker may answer one batch and die before it is sent the next."""
+        with self._rest, suppress(OSError):
+            self._rest.setblocking(False)
+            while not self._closed and (count := self._rest.recv_into(self.get_buffer(-1))):
+                self.buffer_updated(count)
 
 
 def announced(batch: Form) -> list[bytes]:

@@ -1,6 +1,6 @@
 """The packer: makes a task of a process that begins, and a job of a task that is sent to a slot.
 
-What an activation follows from is its path, its program, its gas and the state in which it begins: its *start* is a digest
+What an activation follows from is its path, its program, its gas and the state in which it begins: its *start* is made
 of these. A process of a few entries at the top of `run` is sent as they are; any other as its state, a tree; and one that
 the slot's worker has kept, as what was put into it since.
 """
@@ -19,10 +19,10 @@ from actors.values import encode
 from runtime.state import freeze
 from runtime.store import SqliteStore
 from runtime.workers import job
-from runtime.workers.frames import pieces_of
+from runtime.workers.memo import LongStart
 from runtime.workers.parcel import Held, Parcel
 from runtime.workers.programs import Programs, Unsendable
-from runtime.workers.tasks import ALL, NUMBER_BYTES, SINCE, Lodging, Task
+from runtime.workers.tasks import ALL, SINCE, Lodging, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,10 +59,10 @@ class Packer:
         lodging, record.lodging = record.lodging, None
         lodged = isinstance(lodging, Lodging) and lodging.there() and not _brings_most(record, lodging.calls)
         if lodged and _is_much(record.memory.kept):
-            task = Task(record, number, next(self._numbers).to_bytes(NUMBER_BYTES, "big"))
+            task = Task(record, number, next(self._numbers))
         elif (few := _few(record)) is not None:
             form = job.fresh(record, number, few)
-            task = Task(record, number, _digest(form))
+            task = Task(record, number, LongStart(form) if isinstance(form, list) else sha256(form).digest())
             task.form = form
             return task
         else:
@@ -119,13 +119,6 @@ def _few(record: Record) -> list[tuple[bytes, bytes]] | None:
     if any(type(cell) is Blob and cell.number is not None for _, cell in entries):
         return None
     return [(key, from_cell(cell)) for key, cell in entries]
-
-
-def _digest(form: Form) -> bytes:
-    made = sha256()
-    for piece in pieces_of(form):
-        made.update(piece)
-    return made.digest()
 
 
 def _brings_most(record: Record, calls: Sequence[Put]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from actors.tree import Tree
     from runtime.record import Record
     from runtime.workers.frames import Form
+    from runtime.workers.memo import Start
     from runtime.workers.slot import Slot
 
 #: How much of what it needs a job brings along: what was put since; its state, but for the store; all of it.
 SINCE, STATE, ALL = range(3)
-#: The start of a task of which nothing is to be remembered is a number of so many bytes.
-NUMBER_BYTES: Final = 8
 
 
 class Lodging:
@@ -37,7 +36,7 @@ class Lodging:
 class Task:
     """An activation that is out."""
 
-    def __init__(self, record: Record, program: int, start: bytes) -> None:
+    def __init__(self, record: Record, program: int, start: Start) -> None:
         #: The process; None: nobody waits for it any more.
         self.record: Record | None = record
         self.path = record.path
@@ -46,7 +45,7 @@ class Task:
         self.cls = record.program
         self.gas = record.fill
         self.time = record.time
-        #: What the outcome follows from, as a digest; or a short number, where it is not remembered.
+        #: What the outcome follows from.
         self.start = start
         #: The whole job, where it is small; else the state in which it begins.
         self.form: Form | None = None

@@ -110,6 +110,32 @@ def test_who_waits_learns_that_the_worker_is_gone_and_nothing_can_be_sent_any_mo
     on_loop(main)
 
 
+def test_what_was_answered_before_the_line_broke_is_told_even_if_it_was_not_read_before(on_loop: Any) -> None:
+    async def main() -> None:
+        go_on = threading.Event()
+
+        def die(batch: bytes) -> bytes:
+            go_on.wait()
+            if batch == b"die":
+                ends.theirs.shutdown(socket.SHUT_RDWR)
+            return batch * LONG_BYTES
+
+        ends = Ends(die)
+        await ends.begun.wait()
+        answers = [ends.ask(batch) for batch in (b"1", b"2", b"die")]
+        await asyncio.sleep(0)
+        go_on.set()
+        ends.thread.join()  # and the loop reads nothing meanwhile
+        answers.append(ends.ask(b"3"))
+        assert await asyncio.gather(*answers[:2]) == [b"1" * LONG_BYTES, b"2" * LONG_BYTES]
+        assert [type(answer) for answer in await asyncio.gather(*answers[2:])] == [LineLost, LineLost]
+        with pytest.raises(LineLost):
+            ends.line.send(b"4", lambda _: None)
+        await ends.close()
+
+    on_loop(main)
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_nobody_is_told_of_anything_once_it_is_closed_and_the_worker_ends(on_loop: Any, early: bool) -> None:
     async def main() -> None:
