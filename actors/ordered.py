@@ -15,8 +15,9 @@ where one in four does not. Where a wave would hardly be faster than the list's 
 then nothing can be stale, and it costs what a loop costs. After each stretch it is tried again; stretches get longer.
 
 The state that children get stays the same all the time, so that those on workers read of it what they have not read yet; a
-group is told beside it what is under the keys that its transactions touch, as far as is known. What was changed is kept
-here until the end: whatever fails, the caller's heap is as it was.
+group is told beside it what is under the keys that its transactions touch. Where it is not known what they touch, its child
+is told all that was changed since it was told last. What was changed is kept here until the end: whatever fails, the
+caller's heap is as it was.
 
 (Block-STM: Gelashvili and others, "Scaling Blockchain Execution by Turning Ordering Curse to a Performance Blessing", PPoPP
 2023. Its versions live in shared memory, and its scheduler decides by what comes first; here nothing is shared, and the
@@ -32,8 +33,8 @@ from actors.bundles import Bundle
 from actors.errors import CallRefused, ChildFailed, ProgramError
 from actors.keys import encode_key
 from actors.memory import Formed, form_of, to_slot
-from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, Refusal
-from actors.region import WHOLE
+from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, Refusal, news
+from actors.region import WHOLE, Region
 from actors.settled import Settled, compared
 from actors.speculation import Speculation
 from actors.starting import How
@@ -58,11 +59,15 @@ AHEAD: Final = 4
 #: How long a stretch in order is: at first, and at most.
 STRETCH_FIRST: Final = 32
 STRETCH_MAX: Final = 512
-#: The window is doubled where at most one in so many had to be run again, halved where at least one in so many had.
-FEW: Final = 16
-MANY: Final = 4
+#: It is looked at how many had to be run again when so many have been settled. Where it is at most one in FEW, the window is
+#: doubled; where it is one in MANY or more, it is halved, and a stretch in order is next.
+LOOK: Final = 16
+FEW: Final = 8
+MANY: Final = 3
 #: From so many changes on, a state that has them is made for groups of which it is not known what they touch.
-REBASE: Final = 256
+REBASE: Final = 16_384
+#: What a child is given anew for each group.
+_RENEWED: Final = (Region(OVER), Region(GIVEN), Region(TOLD))
 
 
 class Ordered:
@@ -118,14 +123,26 @@ class Ordered:
         return batch.finish()
 
 
+class _Child:
+    """A child, and what it was told."""
+
+    __slots__ = ("mark", "name", "news", "rebased")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        #: Which state it has: how often that was made anew.
+        self.rebased = -1
+        #: How many of the changes since then it was told, and in how many pieces.
+        self.mark = self.news = 0
+
+
 class _Group:
     """Transactions that run in one child, one after the other."""
 
-    __slots__ = ("foretold", "left", "name", "places", "since")
+    __slots__ = ("child", "foretold", "left", "places", "since")
 
-    def __init__(self, name: str, places: Sequence[int], since: int | None) -> None:
-        #: The child's.
-        self.name = name
+    def __init__(self, child: _Child, places: Sequence[int], since: int | None) -> None:
+        self.child = child
         self.places = places
         #: How often the window had changed when it began; None where it ran alone, and tells nothing of what the window
         #: should be.
@@ -137,10 +154,16 @@ class _Group:
 
 
 class _Ran(NamedTuple):
-    """A transaction that was run, and where."""
+    """A transaction that was run, and where; of what it did, that which is asked for over and over."""
 
     group: _Group
     effect: Effect
+    fixed: set[bytes]
+    changed: set[bytes]
+    touched: frozenset[bytes]
+
+
+_NOBODY: Final = (-1, None)
 
 
 class _List:
@@ -183,6 +206,8 @@ class _List:
             asked = map(encode_key, hinted.adds_to(transaction))
             self._wanted.append(None if touched is None else touched.union(asked))
         self._count = len(self._given)
+        #: Those of which nothing is known, and that were not sent yet.
+        self._untried = {place for place, touched in enumerate(self._touched) if touched is None}
         #: All before this one are settled.
         self._next = 0
         self._results: list[Any] = []
@@ -190,17 +215,17 @@ class _List:
         self._away: set[int] = set()
         self._ran: dict[int, _Ran] = {}
         #: Where those ran before that are not settled yet, in vain; and how often they did.
-        self._earlier: dict[int, list[_Ran]] = {}
+        self._earlier: dict[int, list[tuple[_Group, Effect]]] = {}
         #: Groups that were told of one before its turn, and of what.
-        self._foretold: dict[int, list[_Ran]] = {}
+        self._foretold: dict[int, list[tuple[_Group, Effect]]] = {}
         #: Those whose group failed: each is run alone, in its turn.
         self._suspect: set[int] = set()
         self._settled = Settled(process.heap, region, Operations(program.reductions))
         self._speculation: Speculation[_Group] = Speculation()
         self._waves: deque[list[_Group]] = deque()
         #: The children that there are, and those of them that are idle.
-        self._children: list[str] = []
-        self._idle: deque[str] = deque()
+        self._children: list[_Child] = []
+        self._idle: deque[_Child] = deque()
         self._window = WINDOW_FIRST
         self._stretch = STRETCH_FIRST
         #: How often the window was changed; and of those that ran side by side since: how many held, and were stale.
@@ -211,16 +236,18 @@ class _List:
     async def run(self, how: How) -> None:
         """Run all until they are settled."""
         while self._next < self._count:
-            while len(self._waves) < DEPTH and (wave := self._choose()):
-                await self._send(wave, how)
-            await self._receive(self._waves.popleft())
+            while len(self._waves) < DEPTH and (chosen := self._choose()):
+                await self._send(chosen, how)
+            wave = self._waves.popleft()
+            await self._receive(wave)
             self._settle()
             self._doubt()
+            self._count_stale(wave)
 
     async def drop(self) -> None:
         """End the children."""
-        for name in self._children:
-            await self._process.drop(name)
+        for child in self._children:
+            await self._process.drop(child.name)
 
     def finish(self) -> list[Any]:
         """Write what was changed into the caller's heap, and return the results."""
@@ -232,15 +259,15 @@ class _List:
     def _choose(self) -> Plan | None:
         """Return the next wave; None, where it is better to wait for one that is under way."""
         self._adapt()
-        head, smallest = self._next, 2 * self._groups
+        head, smallest = self._next, 4 * self._groups
         if head in self._suspect:
             return None if head in self._away else Plan([[head]], [])
+        if self._waves and self._untried:
+            # They may touch what is being touched.
+            return None
         window = self._window
         while not self._in_order:
             wave = plan(self._steps(AHEAD * window), window, self._groups)
-            if self._waves and any(self._touched[place] is None for places in wave.groups for place in places):
-                # They may touch what is being touched.
-                return None
             if self._is_worth(wave.groups):
                 self._window = window
                 return wave
@@ -262,29 +289,39 @@ class _List:
 
     def _adapt(self) -> None:
         held, stale = self._held, self._stale
-        if held + stale < FEW:
+        if held + stale < LOOK:
             return
         self._held = self._stale = 0
         self._changes += 1
-        if stale * MANY >= held + stale:
-            self._in_order = self._window <= 2 * self._groups
-            self._window = max(self._window // 2, 2 * self._groups)
-        elif stale * FEW <= held:
+        smallest = 4 * self._groups
+        if stale * FEW <= held + stale:
             self._window = min(2 * self._window, WINDOW_MAX)
-            self._stretch = STRETCH_FIRST
+            if self._window > WINDOW_FIRST:
+                self._stretch = STRETCH_FIRST
+        elif stale * MANY >= held + stale:
+            self._in_order = True
+            self._window = max(self._window // 2, smallest)
+
+    def _count_stale(self, wave: list[_Group]) -> None:
+        """Count how many of a wave are to be run again, as far as it is known now."""
+        for group in wave:
+            if group.since == self._changes:
+                stale = sum([place >= self._next and place not in self._ran for place in group.places])
+                self._stale += stale
+                self._held += len(group.places) - stale
 
     def _is_worth(self, groups: list[list[int]]) -> bool:
         """Tell whether a wave is likely to be much faster than its transactions in order."""
         count = sum(map(len, groups))
         last = self._next + count == self._count
-        return count >= (2 if last else 2 * self._groups) and gain(groups) >= max(1.5, self._groups / 2)
+        return count >= (2 if last else 4 * self._groups) and gain(groups) >= max(1.5, self._groups / 2)
 
     def _steps(self, ahead: int) -> Iterator[Step]:
         away, ran, suspect = self._away, self._ran, self._suspect
         for place in range(self._next, self._count):
             touched = self._touched[place] or frozenset()
             if place in ran:
-                yield Step(place, Stage.RAN, touched | ran[place].effect.touched)
+                yield Step(place, Stage.RAN, ran[place].touched)
             elif place in away or place in suspect:
                 yield Step(place, Stage.AWAY, touched)
             else:
@@ -304,39 +341,58 @@ class _List:
     async def _send(self, wave: Plan, how: How) -> None:
         settled = self._settled
         unknown = [any(map(self._is_unknown, places)) for places in wave.groups]
-        if any(unknown) and len(settled.fresh) > REBASE:
+        if any(unknown) and len(settled.log) > REBASE:
             settled.rebase()
         sent = []
         for places, everything in zip(wave.groups, unknown, strict=True):
-            foretold, wanted = self._wants(places, wave.known)
-            told = wanted | settled.fresh.keys() if everything else wanted
+            foretold, told = self._wants(places, wave.known)
             over, given = Bundle(OVER), Bundle(GIVEN)
             for form in sorted(told):
                 slot = foretold[form][1].effect.left(form) if form in foretold else form_of(settled.now(form))
                 over.add((form, over.value(slot)), 2)
             for place in places:
                 given.add((given.value(self._given[place]),), 1)
-            name = await self._start({STATE: settled.base, **over.entries(), **given.entries()}, how)
-            group = _Group(name, places, self._changes if len(wave.groups) > 1 else None)
-            self._speculation.begin(group, (settled.fresh.keys() - told) | foretold.keys())
+            child = self._idle.popleft() if self._idle else _Child(f"{self._named}.{len(self._children)}")
+            values = {**self._news(child, everything), **over.entries(), **given.entries()}
+            group = _Group(child, places, self._changes if len(wave.groups) > 1 else None)
+            self._speculation.begin(group, set(settled.log[child.mark :]).difference(told) | foretold.keys())
+            await self._start(child, values, how)
             self._foretell(group, foretold)
             self._away.update(places)
+            self._untried.difference_update(places)
             sent.append(group)
         self._waves.append(sent)
 
+    def _news(self, child: _Child, everything: bool) -> dict[Any, Any]:
+        """Return what a child is given of the state; and, where it may need everything, of what was changed since."""
+        settled = self._settled
+        values: dict[Any, Any] = {}
+        if child.rebased != settled.rebased:
+            values[STATE] = settled.base
+            child.rebased, child.mark, child.news = settled.rebased, 0, 0
+        if everything and child.mark < len(settled.log):
+            bundle = Bundle(news(child.news))
+            for form in dict.fromkeys(settled.log[child.mark :]):
+                bundle.add((form, bundle.value(form_of(settled.now(form)))), 2)
+            values.update(bundle.entries())
+            child.mark, child.news = len(settled.log), child.news + 1
+        return values
+
     def _wants(self, places: list[int], known: list[int]) -> tuple[dict[bytes, tuple[int, _Ran]], frozenset[bytes]]:
-        """Return what a group is told of those that have run and come before who asks for it, and all for which it asks."""
+        """Return what a group is told of those that have run and come before who may ask for it, and all that it is told."""
         first: dict[bytes, int] = {}
         for place in places:
             for form in self._wanted[place] or ():
                 first.setdefault(form, place)
-        foretold = {
-            form: (place, self._ran[place])
-            for place in known
-            for form in self._ran[place].effect.fixed
-            if place < first.get(form, -1)
-        }
-        return foretold, frozenset(first)
+        # From here on it may ask for anything.
+        anything = next(filter(self._is_unknown, places), -1)
+        foretold: dict[bytes, tuple[int, _Ran]] = {}
+        for place in known:
+            for form in self._ran[place].fixed:
+                asked = first.get(form, anything)
+                if place < (asked if anything < 0 else min(asked, anything)):
+                    foretold[form] = (place, self._ran[place])
+        return foretold, frozenset(first).union(foretold)
 
     def _foretell(self, group: _Group, foretold: dict[bytes, tuple[int, _Ran]]) -> None:
         """Note that a group was told what transactions left that wait for their turns: as if they had run there."""
@@ -345,26 +401,24 @@ class _List:
             effect = self._ran[place].effect
             told = [write for write in effect.writes if write[0] in foretold and foretold[write[0]][0] == place]
             before = effect._replace(writes=tuple(told), operations=())
-            self._foretold.setdefault(place, []).append(_Ran(group, before))
+            self._foretold.setdefault(place, []).append((group, before))
 
     def _is_unknown(self, place: int) -> bool:
         return self._wanted[place] is None or len(self._earlier.get(place, ())) > 1 or place in self._suspect
 
-    async def _start(self, values: dict[Any, Any], how: How) -> str:
-        if self._idle:
-            name = self._idle.popleft()
-            await self._process.put(name, values, delete=WHOLE, start=True, gas=how.gas)
-            return name
-        name = f"{self._named}.{len(self._children)}"
-        await how.start(self._process, name, self._program, values)
-        self._children.append(name)
-        return name
+    async def _start(self, child: _Child, values: dict[Any, Any], how: How) -> None:
+        if child in self._children:
+            delete = WHOLE if STATE in values else _RENEWED
+            await self._process.put(child.name, values, delete=delete, start=True, gas=how.gas)
+            return
+        await how.start(self._process, child.name, self._program, values)
+        self._children.append(child)
 
     async def _receive(self, wave: list[_Group]) -> None:
         for group in wave:
             self._away.difference_update(group.places)
             try:
-                effects = await self._effects(group.name)
+                effects = await self._effects(group.child.name)
             except ChildFailed:
                 if group.places[0] in self._suspect:
                     raise
@@ -372,8 +426,9 @@ class _List:
                 self._speculation.end(group)
             else:
                 for place, effect in zip(group.places, effects, strict=True):
-                    self._ran[place] = _Ran(group, effect)
-            self._idle.append(group.name)
+                    touched = (self._touched[place] or frozenset()) | effect.touched
+                    self._ran[place] = _Ran(group, effect, effect.fixed, effect.changed, touched)
+            self._idle.append(group.child)
 
     async def _effects(self, name: str) -> list[Effect]:
         process = self._process
@@ -401,18 +456,18 @@ class _List:
         settled, speculation = self._settled, self._speculation
         while self._next in self._ran:
             place = self._next
-            group, effect = self._ran[place]
+            done = self._ran[place]
+            group, effect = done.group, done.effect
             slots = settled.outcome(effect, speculation.mistaken(group))
             if slots is None:
                 self._again(place)
                 return
-            ran = {group: (effect.fixed, set[bytes]())}
+            ran = {group: (done.fixed, set[bytes]())}
             for other, before in (*self._earlier.pop(place, ()), *self._foretold.pop(place, ())):
                 ran[other] = compared(before, effect)
             speculation.settle(set(slots), ran)
             settled.put(slots)
             self._results.append(_result(effect))
-            self._held += group.since == self._changes
             self._suspect.discard(place)
             del self._ran[place]
             self._next += 1
@@ -420,27 +475,35 @@ class _List:
 
     def _doubt(self) -> None:
         """Let what will turn out to be stale be run again, without waiting for its turn."""
-        for group in {ran.group: None for ran in self._ran.values()}:
-            sure = [form for form, (place, ran) in group.foretold.items() if self._ran.get(place) is ran]
-            doubtful = self._speculation.mistaken(group).difference(sure)
-            for place in group.places:
-                ran = self._ran.get(place)
-                if ran is None or ran.group is not group:
-                    for other, effect in self._earlier.get(place, ()):
-                        if other is group:
-                            doubtful |= effect.changed
-                elif doubtful and ran.effect.observes(doubtful):
-                    doubtful |= ran.effect.changed
-                    self._again(place)
-                else:
-                    doubtful -= ran.effect.fixed
+        #: Who is the last one to have changed a key so far; None: one that is to be run again.
+        last: dict[bytes, _Ran | None] = {}
+        for place in sorted(self._ran.keys() | self._earlier.keys()):
+            ran = self._ran.get(place)
+            if ran is not None and self._is_doubtful(ran, last):
+                self._again(place)
+                ran = None
+            changed = self._earlier[place][-1][1].changed if ran is None else ran.changed
+            last.update(dict.fromkeys(changed, ran))
+
+    def _is_doubtful(self, ran: _Ran, last: dict[bytes, _Ran | None]) -> bool:
+        """Tell whether one has read what its group is mistaken about, or did not have from the last one to change it."""
+        group, effect = ran.group, ran.effect
+        mistaken = self._speculation.mistaken(group)
+        for form in effect.reads:
+            if form not in last:
+                if form in mistaken:
+                    return True
+                continue
+            writer = last[form]
+            if writer is None or (writer.group is not group and group.foretold.get(form, _NOBODY)[1] is not writer):
+                return True
+        return bool(effect.ranges) and effect.observes(mistaken.difference(group.foretold))
 
     def _again(self, place: int) -> None:
         ran = self._ran.pop(place)
-        self._earlier.setdefault(place, []).append(ran)
-        self._touched[place] = (self._touched[place] or frozenset()) | ran.effect.touched
-        self._wanted[place] = (self._wanted[place] or frozenset()) | ran.effect.touched | ran.effect.asked
-        self._stale += ran.group.since == self._changes
+        self._earlier.setdefault(place, []).append((ran.group, ran.effect))
+        self._touched[place] = ran.touched
+        self._wanted[place] = (self._wanted[place] or frozenset()) | ran.touched | ran.effect.asked
         self._leave(ran.group)
 
     def _leave(self, group: _Group) -> None:

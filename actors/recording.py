@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from actors.meter import Meter
     from actors.tree import Tree
 
-#: Under which keys a group finds the state, what is above it and its transactions, and leaves what they did.
+#: Under which keys a group finds the state, what is above that and its news, its transactions, and leaves what they did.
 STATE: Final = "state"
 OVER: Final = "over"
 GIVEN: Final = "given"
@@ -115,6 +115,11 @@ class Effect(NamedTuple):
             + len(self.reads)
             + (3 * (len(self.writes) + len(self.operations)))
         )
+
+
+def news(number: int) -> str:
+    """Return under which key the pieces stand, from 0 on, of what was changed in the state since the child has it."""
+    return f"news {number}"
 
 
 class Refusal(NamedTuple):

@@ -36,9 +36,10 @@ class Settled:
         self._operations = operations
         #: All that was changed, by key relative to the region.
         self._over: dict[bytes, Slot] = {}
-        #: What children begin with, and what was changed above it.
+        #: What children begin with, how often it was made anew, and the keys that were changed since, one after the other.
         self.base = heap.region(region)
-        self.fresh: dict[bytes, Slot] = {}
+        self.rebased = 0
+        self.log: list[bytes] = []
 
     def now(self, form: bytes) -> Slot:
         """Return what is under an encoded key."""
@@ -82,13 +83,14 @@ class Settled:
     def put(self, slots: dict[bytes, Slot]) -> None:
         """Let a transaction have done this."""
         self._over.update(slots)
-        self.fresh.update(slots)
+        self.log += slots
 
     def rebase(self) -> None:
         """Put what was changed into what children begin with."""
-        tree = self.base.machine_tree.update([(form, form_of(slot)) for form, slot in self.fresh.items()])
+        tree = self.base.machine_tree.update([(form, form_of(self._over[form])) for form in dict.fromkeys(self.log)])
         self.base = View(tree, repr(self.base))
-        self.fresh = {}
+        self.rebased += 1
+        self.log = []
 
     def write(self) -> None:
         """Write all that was changed into the heap.

@@ -20,6 +20,7 @@ child of that process: so they are metered, guarded and placed as any other prog
 
 from __future__ import annotations
 
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actors.bundles import Bundle, read_rows, read_value
@@ -27,7 +28,7 @@ from actors.errors import CallRefused, GuardRefused
 from actors.keys import encode_key
 from actors.memory import Slot, to_slot
 from actors.process import Placement, Process
-from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, TransactionHeap, slot_from
+from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, TransactionHeap, news, slot_from
 from actors.values import decode
 
 if TYPE_CHECKING:
@@ -91,9 +92,11 @@ class Transaction(Process):
     async def run(self) -> None:
         """Run a group of transactions."""
         memory = self.heap.machine_memory
-        over: dict[bytes, Slot] = {
-            form: slot_from(read_value(memory, OVER, data)) for form, data in read_rows(self.heap, OVER)
-        }
+        over: dict[bytes, Slot] = {}
+        for name in (*takewhile(self.heap.__contains__, map(news, count())), OVER):
+            over.update(
+                [(form, slot_from(read_value(memory, name, data))) for form, data in read_rows(self.heap, name)]
+            )
         heap = TransactionHeap(memory, encode_key(STATE), over, Operations(self.reductions), self.machine_meter)
         told = Bundle(TOLD)
         for (data,) in read_rows(self.heap, GIVEN):
