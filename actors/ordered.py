@@ -9,10 +9,10 @@ again with a later wave (`actors.speculation`). So which wave and which group a 
        ▲                  │ the group failed                │
        └──────────────────┴────── what it observed is stale ┘
 
-Which run together follows from what they touch (`actors.waves`): from the program's hints, else from an earlier run. While a
-wave is settled the next one is under way. How many are in a wave adapts: twice as many where nearly all hold, half as many
-where one in four does not. Where a wave would hardly be faster than the list's order, a stretch of the list is one group;
-then nothing can be stale, and it costs what a loop costs. After each stretch it is tried again; stretches get longer.
+Which run together follows from what they touch (`actors.waves`): from the program's hints, else from an earlier run. How many
+do, and when rather a stretch of the list is one group, in which nothing can be stale and which costs what a loop costs,
+follows from how many held so far (`actors.pace`). While a wave is settled the next one is under way, unless nothing is known
+of it yet.
 
 The state that children get stays the same all the time, so that those on workers read of it what they have not read yet; a
 group is told beside it what is under the keys that its transactions touch. Where it is not known what they touch, its child
@@ -33,6 +33,7 @@ from actors.bundles import Bundle
 from actors.errors import CallRefused, ChildFailed, ProgramError
 from actors.keys import encode_key
 from actors.memory import Formed, form_of, to_slot
+from actors.pace import Pace
 from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, Refusal, news
 from actors.region import WHOLE, Region
 from actors.settled import Settled, compared
@@ -52,18 +53,8 @@ if TYPE_CHECKING:
 GROUPS: Final = 4
 #: So many waves are under way at a time.
 DEPTH: Final = 2
-#: How many transactions a wave has: at first, and at most; and how much further a plan looks.
-WINDOW_FIRST: Final = 64
-WINDOW_MAX: Final = 512
+#: How much further than its window a plan looks.
 AHEAD: Final = 4
-#: How long a stretch in order is: at first, and at most.
-STRETCH_FIRST: Final = 32
-STRETCH_MAX: Final = 512
-#: It is looked at how many had to be run again when so many have been settled. Where it is at most one in FEW, the window is
-#: doubled; where it is one in MANY or more, it is halved, and a stretch in order is next.
-LOOK: Final = 16
-FEW: Final = 8
-MANY: Final = 3
 #: From so many changes on, a state that has them is made for groups of which it is not known what they touch.
 REBASE: Final = 16_384
 #: What a child is given anew for each group.
@@ -226,12 +217,7 @@ class _List:
         #: The children that there are, and those of them that are idle.
         self._children: list[_Child] = []
         self._idle: deque[_Child] = deque()
-        self._window = WINDOW_FIRST
-        self._stretch = STRETCH_FIRST
-        #: How often the window was changed; and of those that ran side by side since: how many held, and were stale.
-        self._changes = self._held = self._stale = 0
-        #: Whether the next wave is a stretch in order, since so few held.
-        self._in_order = False
+        self._pace = Pace(groups)
 
     async def run(self, how: How) -> None:
         """Run all until they are settled."""
@@ -242,7 +228,7 @@ class _List:
             await self._receive(wave)
             self._settle()
             self._doubt()
-            self._count_stale(wave)
+            self._tally(wave)
 
     async def drop(self) -> None:
         """End the children."""
@@ -258,63 +244,47 @@ class _List:
 
     def _choose(self) -> Plan | None:
         """Return the next wave; None, where it is better to wait for one that is under way."""
-        self._adapt()
-        head, smallest = self._next, 4 * self._groups
+        pace = self._pace
+        pace.adapt()
+        head = self._next
         if head in self._suspect:
             return None if head in self._away else Plan([[head]], [])
         if self._waves and self._untried:
             # They may touch what is being touched.
             return None
-        window = self._window
-        while not self._in_order:
+        window = pace.window
+        while not pace.in_order:
             wave = plan(self._steps(AHEAD * window), window, self._groups)
             if self._is_worth(wave.groups):
-                self._window = window
+                pace.window = window
                 return wave
-            if window <= smallest:
+            if window <= pace.smallest:
                 break
             window //= 2
         if self._waves:
             return None
-        self._window = max(window, smallest)
-        stretch = list(self._straight(head, min(head + self._stretch, self._count)))
+        pace.window = max(window, pace.smallest)
+        stretch = list(self._straight(head, min(head + pace.stretch, self._count)))
         waiting = [place for place in stretch if place in self._ran]
-        if not self._in_order and 2 * len(waiting) > len(stretch):
+        if not pace.in_order and 2 * len(waiting) > len(stretch):
             return wave
         for place in waiting:
             self._again(place)
-        self._in_order = False
-        self._stretch = min(2 * self._stretch, STRETCH_MAX)
+        pace.in_a_row()
         return Plan([stretch], [])
 
-    def _adapt(self) -> None:
-        held, stale = self._held, self._stale
-        if held + stale < LOOK:
-            return
-        self._held = self._stale = 0
-        self._changes += 1
-        smallest = 4 * self._groups
-        if stale * FEW <= held + stale:
-            self._window = min(2 * self._window, WINDOW_MAX)
-            if self._window > WINDOW_FIRST:
-                self._stretch = STRETCH_FIRST
-        elif stale * MANY >= held + stale:
-            self._in_order = True
-            self._window = max(self._window // 2, smallest)
-
-    def _count_stale(self, wave: list[_Group]) -> None:
+    def _tally(self, wave: list[_Group]) -> None:
         """Count how many of a wave are to be run again, as far as it is known now."""
         for group in wave:
-            if group.since == self._changes:
+            if group.since == self._pace.changes:
                 stale = sum([place >= self._next and place not in self._ran for place in group.places])
-                self._stale += stale
-                self._held += len(group.places) - stale
+                self._pace.count(len(group.places) - stale, stale)
 
     def _is_worth(self, groups: list[list[int]]) -> bool:
         """Tell whether a wave is likely to be much faster than its transactions in order."""
         count = sum(map(len, groups))
         last = self._next + count == self._count
-        return count >= (2 if last else 4 * self._groups) and gain(groups) >= max(1.5, self._groups / 2)
+        return count >= (2 if last else self._pace.smallest) and gain(groups) >= max(1.5, self._groups / 2)
 
     def _steps(self, ahead: int) -> Iterator[Step]:
         away, ran, suspect = self._away, self._ran, self._suspect
@@ -354,7 +324,7 @@ class _List:
                 given.add((given.value(self._given[place]),), 1)
             child = self._idle.popleft() if self._idle else _Child(f"{self._named}.{len(self._children)}")
             values = {**self._news(child, everything), **over.entries(), **given.entries()}
-            group = _Group(child, places, self._changes if len(wave.groups) > 1 else None)
+            group = _Group(child, places, self._pace.changes if len(wave.groups) > 1 else None)
             self._speculation.begin(group, set(settled.log[child.mark :]).difference(told) | foretold.keys())
             await self._start(child, values, how)
             self._foretell(group, foretold)

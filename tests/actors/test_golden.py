@@ -214,7 +214,7 @@ values = st.builds(lambda size, byte: bytes([byte]) * size, sizes, st.integers(0
 entry_sets = st.integers(0, 80).flatmap(lambda n: st.dictionaries(keys, values, min_size=min(n, 40), max_size=n))
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(entry_sets, st.binary(max_size=3))
 @example({bytes([n]): b"v" for n in range(24)}, b"")
 @example({bytes([n]): b"v" for n in range(25)}, b"")

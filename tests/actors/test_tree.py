@@ -403,9 +403,9 @@ class StoredTrees(Trees):
 
 
 TestTrees = Trees.TestCase
-TestTrees.settings = settings(deadline=None, max_examples=100, stateful_step_count=30)
+TestTrees.settings = settings(deadline=None, max_examples=50, stateful_step_count=30)
 TestStoredTrees = StoredTrees.TestCase
-TestStoredTrees.settings = settings(deadline=None, max_examples=100, stateful_step_count=30)
+TestStoredTrees.settings = settings(deadline=None, max_examples=50, stateful_step_count=30)
 
 
 # --- what changes nothing ---
@@ -1006,6 +1006,7 @@ def overridden(shelf: Shelf, number: int) -> int:
     )
 
 
+@pytest.mark.long
 def test_every_flipped_bit_of_every_record_is_found(small: tuple[Shelf, Tree]) -> None:
     shelf, tree = small
     for number, record in list(shelf.records.items()):

@@ -42,6 +42,7 @@ def example(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_the_main_job_checks_genesis_block_one_and_signed_blocks() -> None:
     done = example("--blocks", "2", "--transactions", "12")
     assert done.returncode == 0, done.stderr

@@ -62,7 +62,9 @@ def failed(data: Any, heap: Any, theirs: Any) -> set[str]:
 # --- signed blocks, against the unmodified package ---
 
 
-@pytest.mark.parametrize("fork", ["byzantium", "london", "cancun"])
+@pytest.mark.parametrize(
+    "fork", [*(pytest.param(fork, marks=pytest.mark.long) for fork in ("byzantium", "london")), "cancun"]
+)
 async def test_signed_blocks_in_groups_are_as_the_package_has_them(fork: str, tmp_path: Path) -> None:
     ways = ((None, 0), (2, 0), (7, 0), (3, 2), (0, 2))
     async with AsyncExitStack() as stack:

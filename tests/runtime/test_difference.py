@@ -225,7 +225,7 @@ async def compare(blocks: Any) -> None:
                     assert len(order) == len(set(order))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**9))
 async def test_random_machines_differ_as_a_plain_comparison_says(seed: int) -> None:
     await compare(chain(random.Random(seed).choice, 4))

@@ -44,7 +44,7 @@ async def check(inputs: Any) -> None:
                 assert encode(got) == encode(freeze(wanted)), office.__name__
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=_HOSTILE)
+@settings(max_examples=30, deadline=None, suppress_health_check=_HOSTILE)
 @given(inputs=blocks())
 def test_random_mail_does_what_the_model_does_whoever_is_hosted(runner: Any, inputs: Any) -> None:
     runner.run(check(inputs))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _DIRECTORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 _HOSTILE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-fast = settings(max_examples=60, deadline=None, suppress_health_check=_HOSTILE)
+fast = settings(max_examples=25, deadline=None, suppress_health_check=_HOSTILE)
 slow = settings(max_examples=250, deadline=None, suppress_health_check=_HOSTILE)
 
 

@@ -96,9 +96,10 @@ SEND = ordered._List._send
 def policy(window: int = 64, stretch: int = 32, depth: int = 2, rebase: int = 256) -> Iterator[None]:
     """Other constants, so that short lists come to what long ones do."""
     with ExitStack() as stack:
-        for name, value in (("WINDOW_FIRST", window), ("STRETCH_FIRST", stretch), ("DEPTH", depth), ("REBASE", rebase)):
-            stack.enter_context(patch(f"actors.ordered.{name}", value))
-        stack.enter_context(patch("actors.ordered.FEW", 4))
+        for name, value in (("ordered.DEPTH", depth), ("ordered.REBASE", rebase)):
+            stack.enter_context(patch(f"actors.{name}", value))
+        for name, value in (("WINDOW_FIRST", window), ("STRETCH_FIRST", stretch), ("LOOK", 4)):
+            stack.enter_context(patch(f"actors.pace.{name}", value))
         stack.enter_context(patch.object(ordered._List, "_send", bounded))
         yield
 
@@ -131,15 +132,29 @@ def check(blocks: list[Any], found: list[Any]) -> None:
         assert kept
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=_HOSTILE)
-@given(
+listed = given(
     blocks=BLOCKS,
     groups=st.integers(1, 4),
     constants=st.tuples(
         st.sampled_from([4, 16, 64]), st.sampled_from([2, 32]), st.integers(1, 4), st.sampled_from([0, 256])
     ),
 )
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=_HOSTILE)
+@listed
 def test_every_list_has_its_sequential_result(
+    runner: asyncio.Runner, blocks: list[Any], groups: int, constants: Any
+) -> None:
+    blocks = [START, *blocks]
+    with policy(*constants):
+        check(blocks, runner.run(made(blocks, groups, workers=0)))
+
+
+@pytest.mark.long
+@settings(max_examples=800, deadline=None, suppress_health_check=_HOSTILE)
+@listed
+def test_every_one_of_many_lists_has_its_sequential_result(
     runner: asyncio.Runner, blocks: list[Any], groups: int, constants: Any
 ) -> None:
     blocks = [START, *blocks]

@@ -655,7 +655,7 @@ def pages(store: SqliteStore) -> int:
     return int(store._rows("PRAGMA page_count")[0][0])
 
 
-@pytest.mark.parametrize("keep", [1, 20])
+@pytest.mark.parametrize("keep", [pytest.param(1, marks=pytest.mark.long), 20])
 async def test_a_file_stops_growing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
     """The numbers are counted in pages, and nothing here depends on time: the same run has the same ones."""
     monkeypatch.setattr(runtime.prune, "_DUE_MIN", 500)

@@ -401,7 +401,7 @@ class Pruning(RuleBasedStateMachine):
 
 _ANY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 TestPruning = Pruning.TestCase
-TestPruning.settings = settings(max_examples=15, stateful_step_count=15, **_ANY)
+TestPruning.settings = settings(max_examples=6, stateful_step_count=15, **_ANY)
 
 
 class LongPruning(Pruning):

@@ -210,7 +210,7 @@ class Branches(RuleBasedStateMachine):
 
 TestBranches = Branches.TestCase
 TestBranches.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

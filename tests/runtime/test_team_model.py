@@ -82,7 +82,7 @@ def check(data: Any, expected: dict[Any, Any]) -> None:
         assert same(found[key], value), (key, found[key], value)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=_HOSTILE)
+@settings(max_examples=40, deadline=None, suppress_health_check=_HOSTILE)
 @given(blocks=st.lists(ROOTS, min_size=1, max_size=2))
 def test_random_teams_do_what_the_model_does_in_every_order(runner: asyncio.Runner, blocks: list[Any]) -> None:
     first = runner.run(made(blocks))

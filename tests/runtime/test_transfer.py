@@ -230,6 +230,7 @@ def test_a_deep_state_takes_neither_recursion_nor_memory(
     store.close()
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_state(tmp_path: Path) -> None:
     chance = random.Random(1)
     with closing(SqliteStore(tmp_path / "state.db")) as store:
