@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import ExitStack, contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -266,6 +267,16 @@ async def tried(*lists: Any, **how: Any) -> Any:
     return block.data
 
 
+@pytest.fixture
+def usual_recursion_limit() -> Iterator[None]:
+    """Packages that other tests import raise it a hundredfold, and then what is too deep takes half a minute to be so."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(2_000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("usual_recursion_limit")
 async def test_what_is_no_refusal_fails_the_list_in_its_turn_and_leaves_the_heap_as_it_was() -> None:
     sound = [("a", number) for number in range(20)]
     data = await tried(
