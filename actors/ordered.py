@@ -311,7 +311,7 @@ class _List:
     async def _send(self, wave: Plan, how: How) -> None:
         settled = self._settled
         unknown = [any(map(self._is_unknown, places)) for places in wave.groups]
-        if any(unknown) and len(settled.log) > REBASE:
+        if any(unknown) and len(settled.fresh) > REBASE:
             settled.rebase()
         sent = []
         for places, everything in zip(wave.groups, unknown, strict=True):
@@ -325,7 +325,7 @@ class _List:
             child = self._idle.popleft() if self._idle else _Child(f"{self._named}.{len(self._children)}")
             values = {**self._news(child, everything), **over.entries(), **given.entries()}
             group = _Group(child, places, self._pace.changes if len(wave.groups) > 1 else None)
-            self._speculation.begin(group, set(settled.log[child.mark :]).difference(told) | foretold.keys())
+            self._speculation.begin(group, set(settled.since(child.mark)).difference(told) | foretold.keys())
             await self._start(child, values, how)
             self._foretell(group, foretold)
             self._away.update(places)
@@ -340,12 +340,12 @@ class _List:
         if child.rebased != settled.rebased:
             values[STATE] = settled.base
             child.rebased, child.mark, child.news = settled.rebased, 0, 0
-        if everything and child.mark < len(settled.log):
+        if everything and (changed := settled.since(child.mark)):
             bundle = Bundle(news(child.news))
-            for form in dict.fromkeys(settled.log[child.mark :]):
+            for form in changed:
                 bundle.add((form, bundle.value(form_of(settled.now(form)))), 2)
             values.update(bundle.entries())
-            child.mark, child.news = len(settled.log), child.news + 1
+            child.mark, child.news = settled.changes, child.news + 1
         return values
 
     def _wants(self, places: list[int], known: list[int]) -> tuple[dict[bytes, tuple[int, _Ran]], frozenset[bytes]]:
@@ -445,14 +445,14 @@ class _List:
 
     def _doubt(self) -> None:
         """Let what will turn out to be stale be run again, without waiting for its turn."""
-        #: Who is the last one to have changed a key so far; None: one that is to be run again.
+        # Who is the last one to have changed a key so far; None: one that is to be run again.
         last: dict[bytes, _Ran | None] = {}
         for place in sorted(self._ran.keys() | self._earlier.keys()):
             ran = self._ran.get(place)
+            changed = self._earlier[place][-1][1].changed if ran is None else ran.changed
             if ran is not None and self._is_doubtful(ran, last):
                 self._again(place)
                 ran = None
-            changed = self._earlier[place][-1][1].changed if ran is None else ran.changed
             last.update(dict.fromkeys(changed, ran))
 
     def _is_doubtful(self, ran: _Ran, last: dict[bytes, _Ran | None]) -> bool:

@@ -6,6 +6,7 @@ operations make of the values that there are now.
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from actors.keys import encode_key
@@ -36,10 +37,13 @@ class Settled:
         self._operations = operations
         #: All that was changed, by key relative to the region.
         self._over: dict[bytes, Slot] = {}
-        #: What children begin with, how often it was made anew, and the keys that were changed since, one after the other.
+        #: What children begin with, and how often it was made anew.
         self.base = heap.region(region)
         self.rebased = 0
-        self.log: list[bytes] = []
+        #: How many transactions have changed something since then; and the keys that were changed, the last ones last, with how
+        #: many had before.
+        self.changes = 0
+        self.fresh: dict[bytes, int] = {}
 
     def now(self, form: bytes) -> Slot:
         """Return what is under an encoded key."""
@@ -83,14 +87,22 @@ class Settled:
     def put(self, slots: dict[bytes, Slot]) -> None:
         """Let a transaction have done this."""
         self._over.update(slots)
-        self.log += slots
+        for form in slots:
+            self.fresh.pop(form, None)
+            self.fresh[form] = self.changes
+        self.changes += 1
+
+    def since(self, mark: int) -> list[bytes]:
+        """Return the keys that were changed after so many changes, the last one first."""
+        return [form for form, _ in takewhile(lambda change: change[1] >= mark, reversed(self.fresh.items()))]
 
     def rebase(self) -> None:
         """Put what was changed into what children begin with."""
-        tree = self.base.machine_tree.update([(form, form_of(self._over[form])) for form in dict.fromkeys(self.log)])
+        tree = self.base.machine_tree.update([(form, form_of(self._over[form])) for form in self.fresh])
         self.base = View(tree, repr(self.base))
         self.rebased += 1
-        self.log = []
+        self.changes = 0
+        self.fresh = {}
 
     def write(self) -> None:
         """Write all that was changed into the heap.

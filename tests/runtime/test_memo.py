@@ -47,15 +47,15 @@ def test_the_longest_unused_are_forgotten_and_what_they_began_with_counts(
 ) -> None:
     monkeypatch.setattr(memos, "MEMO_BYTES_MAX", 10 * LONG_BYTES)
     memo = Memo()
-    for number in range(100):
+
+    def start(number: int) -> Start:
         head = b"%d" % number
-        memo.put(LongStart([head, LONG]) if long else head, b"" if long else LONG)
-        assert memo.get(LongStart([b"0", LONG]) if long else b"0") is not None
-    found = [
-        number
-        for number in range(100)
-        if memo.get(LongStart([b"%d" % number, LONG]) if long else b"%d" % number) is not None
-    ]
+        return LongStart([head, LONG]) if long else head
+
+    for number in range(100):
+        memo.put(start(number), b"" if long else LONG)
+        assert memo.get(start(0)) is not None
+    found = [number for number in range(100) if memo.get(start(number)) is not None]
     assert found == [0, *range(92, 100)]
 
 

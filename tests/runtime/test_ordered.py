@@ -142,14 +142,18 @@ listed = given(
 )
 
 
+def check_listed(runner: asyncio.Runner, blocks: list[Any], groups: int, constants: Any) -> None:
+    blocks = [START, *blocks]
+    with policy(*constants):
+        check(blocks, runner.run(made(blocks, groups, workers=0)))
+
+
 @settings(max_examples=120, deadline=None, suppress_health_check=_HOSTILE)
 @listed
 def test_every_list_has_its_sequential_result(
     runner: asyncio.Runner, blocks: list[Any], groups: int, constants: Any
 ) -> None:
-    blocks = [START, *blocks]
-    with policy(*constants):
-        check(blocks, runner.run(made(blocks, groups, workers=0)))
+    check_listed(runner, blocks, groups, constants)
 
 
 @pytest.mark.long
@@ -158,9 +162,7 @@ def test_every_list_has_its_sequential_result(
 def test_every_one_of_many_lists_has_its_sequential_result(
     runner: asyncio.Runner, blocks: list[Any], groups: int, constants: Any
 ) -> None:
-    blocks = [START, *blocks]
-    with policy(*constants):
-        check(blocks, runner.run(made(blocks, groups, workers=0)))
+    check_listed(runner, blocks, groups, constants)
 
 
 @pytest.mark.long
