@@ -2,11 +2,15 @@
 
 A short value's cell is its bytes. A longer one is a *blob*: it stands in a record of its own, and in the tree there is
 its digest. Which of the two a cell is does not show in any root.
+
+To check a long value against its digest costs more than to fetch it. So those that were lately written or read are at hand
+by their digests, up to a limit, whichever store they are in.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DIGEST_BYTES: Final = 32
+#: How many bytes of long values are at hand at most.
+RECENT_BYTES_MAX: Final = 1 << 27
 _PADDING: Final = bytes(INLINE_BYTES_MAX + 1 - DIGEST_BYTES)
 
 
@@ -73,6 +79,40 @@ def damaged(source: NodeSource, number: int, what: str) -> StoreDamaged:
     return error
 
 
+class Recent:
+    """Long values that were lately written or read, by digest: those used last, up to `bytes_max` of them together."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self._values: OrderedDict[bytes, bytes] = OrderedDict()
+        self._bytes = 0
+        # A pool of threads runs several workers in one process.
+        self._mutex = threading.Lock()
+
+    def get(self, digest: bytes) -> bytes | None:
+        """Return the value with a digest, if it is at hand."""
+        with self._mutex:
+            data = self._values.get(digest)
+            if data is not None:
+                self._values.move_to_end(digest)
+            return data
+
+    def put(self, digest: bytes, data: bytes) -> None:
+        """Keep a value, of which this is known to be the digest."""
+        with self._mutex:
+            if digest in self._values or len(data) > self.bytes_max:
+                return
+            self._values[digest] = data
+            self._bytes += len(data)
+            while self._bytes > self.bytes_max:
+                _, dropped = self._values.popitem(last=False)
+                self._bytes -= len(dropped)
+
+
+#: Those of this process.
+recent: Final = Recent(RECENT_BYTES_MAX)
+
+
 class Blob(bytes):
     """The cell of a long value. As bytes it is the value's digest, padded to be longer than any short cell.
 
@@ -103,13 +143,25 @@ class Blob(bytes):
         return blob
 
     def load(self) -> bytes:
-        """Return the encoded value, from the store if need be, checked against the digest. It is not kept."""
+        """Return the encoded value, from the store if need be, checked against the digest."""
         if self.data is not None:
             return self.data
         assert self.source is not None and self.number is not None
-        data = read(self.source, self.number)
-        if sha256(data).digest() != self[:DIGEST_BYTES]:
-            raise damaged(self.source, self.number, "a value's bytes do not have its digest")
+        digest = self[:DIGEST_BYTES]
+        data = recent.get(digest)
+        if data is None:
+            data = read(self.source, self.number)
+            if sha256(data).digest() != digest:
+                raise damaged(self.source, self.number, "a value's bytes do not have its digest")
+            recent.put(digest, data)
+        return data
+
+    def stored_at(self, number: int, source: NodeSource) -> bytes:
+        """Note that the value is being stored, and return it: from now on it is kept there, and not here."""
+        assert self.data is not None
+        data, self.data = self.data, None
+        self.number, self.source = number, source
+        recent.put(self[:DIGEST_BYTES], data)
         return data
 
 

@@ -31,11 +31,9 @@ def number_nodes(tree: Tree, first: int, source: NodeSource) -> list[tuple[int, 
         if node.blobs or node.value is not None:
             for cell in (*node.blobs.values(), node.value):
                 if type(cell) is Blob and cell.number is None:
-                    assert cell.data is not None
-                    cell.number, cell.source = number_of(free, leaf=True), source
-                    records.append((cell.number, cell.data))
-                    cell.data = None
-                    free = cell.number + 1
+                    number = number_of(free, leaf=True)
+                    records.append((number, cell.stored_at(number, source)))
+                    free = number + 1
         if node.digest is None:
             node.seal()
         number = number_of(free, leaf=is_leaf(node))

@@ -23,6 +23,7 @@ from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import Put, Status
+from actors.cells import recent
 from actors.envelope import Limits
 from actors.errors import KernelBug, StoreDamaged, StoreError
 from actors.keys import encode_key
@@ -329,6 +330,7 @@ def live(line: socket.socket, memory: int | None = None) -> None:
 
         # What was reserved and is not written to, as by WebAssembly engines, does not count for this limit.
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        recent.bytes_max = min(recent.bytes_max, memory // 16)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     gc.set_threshold(50_000, 20, 100)
     gc.freeze()

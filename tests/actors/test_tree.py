@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 Entries = dict[bytes, bytes]
 
 
+pytestmark = pytest.mark.usefixtures("nothing_at_hand")
+
+
 class Shelf:
     """A store of nodes that remembers what was read."""
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
+pytestmark = pytest.mark.usefixtures("nothing_at_hand")
+
+
 class Shelf:
     """A source that remembers what was asked of it: the numbers of each read."""
 

@@ -28,6 +28,8 @@ from runtime.store import FORMAT
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("nothing_at_hand")
+
 BLOCKS = 12
 
 
