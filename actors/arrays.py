@@ -10,6 +10,8 @@ float64, complex64 and complex128. So an array has one form, whatever its stride
 there is 0 and 1, and of NaN there is the one with the sign clear and the first bit of the fraction set, in the real and in
 the imaginary part. -0.0 is not 0.0. Dtypes that hold references, that have no one width, or that are records are refused.
 
+What is put as it was read, whole, is not encoded anew: it stands over its encoding.
+
 A value takes at most 16 MiB. `rows` cuts a larger array into blocks that are values:
 
     for at, block in rows(array):
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from actors.errors import CallRefused, LimitExceeded, ValueRefused
 from actors.limits import VALUE_BYTES_MAX, VALUE_DEPTH_MAX
@@ -71,6 +74,9 @@ _FLOATS: Final = {
     "complex128": ("<f8", "<u8", 0x7FF8_0000_0000_0000),
 }
 
+#: Arrays as they were read, each over the whole of its encoding, by the id of that.
+_read_whole: Final[WeakValueDictionary[int, NDArray[Any]]] = WeakValueDictionary()
+
 
 def rows(array: NDArray[Any], count: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
     """Cut an array along its first axis into blocks.
@@ -117,8 +123,8 @@ def _write(array: NDArray[Any], depth: int) -> list[Any]:
         )
     if depth >= VALUE_DEPTH_MAX - 1:
         raise LimitExceeded(f"the value is nested deeper than {VALUE_DEPTH_MAX}; keep parts under keys of their own")
-    items = np.ascontiguousarray(_one_form(name, array.astype(form, copy=False))).reshape(-1).view("u1")
-    return [_head(name, array.shape, array.nbytes), items]
+    items = _one_form(name, np.ascontiguousarray(array, form))
+    return [_head(name, array.shape, array.nbytes), items.reshape(-1).view("u1")]
 
 
 def _head(name: str, shape: tuple[int, ...], size: int) -> bytes:
@@ -150,22 +156,47 @@ def _read(cursor: Cursor, depth: int) -> NDArray[Any]:
     array: NDArray[Any] = np.ndarray(shape, form, cursor.skip(size), cursor.position - size)
     if _one_form(name, array) is not array:
         raise ValueError("an item is not in its one form: a bool that is not 0 or 1, or a NaN with other bits")
+    if begin == _NAME_BYTES and cursor.position == len(cursor.data):
+        _read_whole[id(cursor.data)] = array
     return array
 
 
+def _hand(array: NDArray[Any]) -> NDArray[Any]:
+    """Return another array over the same bytes: its base is these, so that nobody gets at the one that is kept."""
+    data: Any = array.base
+    return np.ndarray(array.shape, array.dtype, data, _place(array) - _place(np.frombuffer(data, "u1")))
+
+
+def _place(array: NDArray[Any]) -> int:
+    """Return where in memory an array begins."""
+    place: int = array.__array_interface__["data"][0]
+    return place
+
+
+def _again(array: NDArray[Any]) -> tuple[bytes, NDArray[Any]] | None:
+    """Return the encoding that an array stands over, if it is all of an array that was read, as that is."""
+    whole = _read_whole.get(id(array.base))
+    if whole is None or whole.base is not array.base or _place(whole) != _place(array):
+        return None
+    if (array.shape, array.dtype, array.strides) != (whole.shape, whole.dtype, whole.strides):
+        return None
+    encoding: Any = whole.base
+    return encoding, whole
+
+
 def _one_form(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array of the same items, each in its one form: the array itself, where they are."""
+    """Return an array in C order of the same items, each in its one form: the array itself, where they are."""
     if name == "bool":
         return array.view("u1") != 0 if (array.view("u1") > 1).any() else array
-    if name not in _FLOATS or not np.isnan(array).any():
+    if name not in _FLOATS:
         return array
     floats, bits, nan = _FLOATS[name]
-    copy = np.array(array, order="C", ndmin=1)
-    places = np.isnan(copy.view(floats))
-    if (copy.view(bits)[places] == nan).all():
+    places = np.isnan(array.reshape(-1).view(floats))
+    if not places.any() or (array.reshape(-1).view(bits)[places] == nan).all():
         return array
+    copy = array.reshape(-1).copy()
     copy.view(bits)[places] = nan
     return copy.reshape(array.shape)
 
 
-exact_codec(_NAME, np.ndarray, _write, _read, np.ndarray.view)
+exact_codec(_NAME, np.ndarray, _write, _read, _hand, _again)

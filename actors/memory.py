@@ -89,8 +89,9 @@ def to_slot(value: Any) -> Slot:
         data = encode_plain(value, lists=True)
         if data is not None:
             return Formed(data)
-    elif exact_of(kind) is not None:
-        return Formed(encode(value))
+    elif (exact := exact_of(kind)) is not None:
+        again = exact.again(value)
+        return Formed(encode(value)) if again is None else Formed(*again)
     frozen = freeze(value)
     # A map's or set's order, and what a codec makes, follow from how they were made. So what is read is always what was
     # decoded: whether a value still is in the working set depends on the machine, and no program may see it.
@@ -233,6 +234,14 @@ class Memory:
         then = {key: form_of(slot) for key, slot in kept.items()}
         now = {**then, **{key: form_of(slot) for key, slot in writes.items()}}
         return [(key, form, then.get(key)) for key, form in now.items()]
+
+    def below(self, prefix: bytes) -> Tree:
+        """Return what is at and below an encoded prefix. Of a heap that is no more than a few writes, only that is hashed."""
+        few = self.few()
+        if few is None:
+            return self.fold().extract(prefix)
+        size = len(prefix)
+        return EMPTY.update([(key[size:], form) for key, form, _ in few if form is not None and key.startswith(prefix)])
 
     def _remember(self, slots: dict[bytes, Slot]) -> None:
         if len(self.tree) <= BUCKET_ENTRIES_MAX or len(self.cache) + len(slots) > READ_CACHE_ENTRIES_MAX:

@@ -92,6 +92,8 @@ class _ExactCodec(NamedTuple):
     write: Callable[[Any, int], list[Any]]
     #: Makes the object of (a cursor there, how deep it stands).
     read: Callable[[Cursor, int], Any]
+    #: Returns the encoding over which an object stands just as it was read, and another such object to be kept.
+    again: Callable[[Any], tuple[bytes, Any] | None]
 
 
 def _call(function: Callable[[Any], Any], thing: Any) -> Any:
@@ -173,6 +175,7 @@ def exact_codec(
     write: Callable[[Any, int], list[Any]],
     read: Callable[[Cursor, int], Any],
     hand: Callable[[Any], Any],
+    again: Callable[[Any], tuple[bytes, Any] | None],
 ) -> None:
     """Register a class that comes with this package.
 
@@ -183,9 +186,11 @@ def exact_codec(
             program is to be told.
         read: makes the object of the bytes at a cursor, and raises where `write` does not make these of it.
         hand: makes another object of it, for a program that may set its attributes.
+        again: returns the whole encoding that an object still stands over as it was read, with an object over it that no
+            program has; None where it does not, or is a part of a value.
     """
     assert name in _COMING
-    _exact_by_name[name] = _exact_by_class[cls] = _ExactCodec(name, cls, write, read)
+    _exact_by_name[name] = _exact_by_class[cls] = _ExactCodec(name, cls, write, read, again)
     handed[cls] = hand
 
 

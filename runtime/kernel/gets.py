@@ -137,7 +137,7 @@ def settled(kernel: Kernel, record: Record, child: Record, call: Call) -> bool:
 
 
 def _view(child: Record, region: Region) -> View:
-    tree = child.memory.fold().extract(encode_key(region.prefix)).cut(*region.bounds())
+    tree = child.memory.below(encode_key(region.prefix)).cut(*region.bounds())
     return View(tree, f"{region!r} of {path_text(child.path)}")
 
 

@@ -246,6 +246,71 @@ def test_what_is_done_to_an_array_does_not_show_in_the_heap() -> None:
     assert heap["a"].base is not None, "it is a view of the heap's bytes"
 
 
+def again(array: Any, way: str) -> Any:
+    """Something that a program may make of an array that it has read, without copying it."""
+    if way == "seen":
+        return array.view()
+    if way == "turned":
+        return array.T
+    if way == "backwards":
+        return array[::-1] if array.ndim else array
+    if way == "cut":
+        return array[1:] if array.ndim else array
+    if way == "unsigned":
+        return array.view(f"u{array.dtype.itemsize}") if array.dtype.itemsize <= 8 else array
+    if way == "flat":
+        return array.reshape(-1)
+    if way == "shaped":
+        array.shape = (array.size, 1)
+    elif way == "typed" and array.ndim:
+        array.dtype = "u1"
+    elif way == "shifted":
+        return np.ndarray(array.shape, array.dtype, array.base)
+    return array
+
+
+WAYS = ("as it is", "seen", "turned", "backwards", "cut", "unsigned", "flat", "shaped", "typed", "shifted")
+
+
+@often
+@given(arrays(), st.sampled_from(WAYS))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_is_made_of_an_array_that_was_read_is_encoded_as_a_copy_of_it_is(array: Any, way: str) -> None:
+    heap = Heap(Memory())
+    heap["a"] = array
+    made = again(heap["a"], way)
+    copy = np.array(made)
+    heap["b"] = made
+    assert heap.digest() == digest_of(a=array, b=copy)
+    assert encode(heap["a"]) == encode(array)
+    assert encode(heap["b"]) == encode(copy)
+
+
+def digest_of(**entries: Any) -> bytes:
+    heap = Heap(Memory())
+    heap.update(entries)
+    return heap.digest()
+
+
+@pytest.mark.parametrize("array", [np.arange(7.0), np.zeros(()), np.zeros((0, 3)), np.full((2, 2), np.nan)])
+def test_an_array_that_is_put_as_it_was_read_stands_over_the_same_bytes(array: Any) -> None:
+    heap = Heap(Memory())
+    heap["a"] = array
+    heap["b"] = heap["a"]
+    heap["c"] = (heap["a"], 1)
+    heap["d"] = heap["c"][0]
+    assert heap["b"].base is heap["a"].base
+    assert heap["d"].base is not heap["c"][0].base, "that was a part of a value"
+
+
+def test_nobody_gets_at_the_array_that_is_kept() -> None:
+    heap = Heap(Memory())
+    heap["a"] = np.arange(6)
+    assert type(heap["a"].base) is bytes
+    heap["a"].shape = (3, 2)
+    assert heap["a"].shape == (6,)
+
+
 def test_people_are_shown_an_array_s_kind_and_shape() -> None:
     assert show(np.arange(2, dtype="u1"), 60).startswith("numpy.ndarray('uint8', (2,), b'")
 
