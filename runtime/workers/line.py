@@ -1,15 +1,20 @@
 """Lines: how batches and answers go between the driver and a worker process, over a pair of sockets.
 
 A message is its size, u64, and itself. The worker's first one, which is empty, says that it has begun; each one after that
-answers a batch, in the order in which the batches were sent. The driver's side never waits: what the socket does not take
-at once stands in the loop's memory until it does. So the worker's side may wait in both directions, and there is no size
+answers a batch, in the order in which the batches were sent. The driver's side never waits for long: what the socket does
+not take stands in the loop's memory until it does. So the worker's side may wait in both directions, and there is no size
 at which the two wait for each other. Who is gone has closed its socket: that is how either side learns of it.
+
+A socket takes some 200 kB, and the loop comes to the rest only when the root waits, which may be late: it makes the next
+child's heap first. So to a worker that has nothing to do, and reads, a batch is pushed at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 import struct
+import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +23,7 @@ from runtime.workers.frames import LONG_BYTES, pieces_of
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     from runtime.workers.frames import Form, Piece
@@ -27,6 +32,10 @@ if TYPE_CHECKING:
     Landed: TypeAlias = Callable[[Piece | Exception], None]
 
 _SIZE: Final = struct.Struct(">Q")
+#: How long a batch may be pushed, in seconds, and how long its worker may read nothing, in milliseconds, before it is left
+#: to the loop.
+_PUSH_S: Final = 0.01
+_PATIENCE_MS: Final = 2
 
 
 class LineLost(OSError):
@@ -43,9 +52,11 @@ class Line(asyncio.BufferedProtocol):
 
     def __init__(self, line: socket.socket, begun: Callable[[], None]) -> None:
         self._socket = line
-        #: The same socket, to read what is left there when the loop has given it up.
-        self._rest = line.dup()
+        #: The same socket: to write to it at once, and to read what is left there when the loop has given it up.
+        self._beside = line.dup()
+        self._beside.setblocking(False)
         self._begun = begun
+        self._reads = False
         #: What has come of messages that are short, or have only just begun.
         self._short = memoryview(bytearray(LONG_BYTES))
         self._short_end = 0
@@ -58,7 +69,7 @@ class Line(asyncio.BufferedProtocol):
         self._closed = False
         self._lost: LineLost | None = None
         #: What is to be sent when the loop has taken the socket over.
-        self._unsent: list[bytes] = []
+        self._unsent: list[Piece] = []
         loop = asyncio.get_running_loop()
         self._opening = loop.create_task(loop.create_connection(lambda: self, sock=line), name="lockstep-line")
 
@@ -75,14 +86,35 @@ class Line(asyncio.BufferedProtocol):
         if self._transport is None:
             self._unsent += message
             return
+        if self._reads and len(self._expected) == 1 and not self._transport.get_write_buffer_size():
+            message = self._push(message)
         for piece in message:
             self._transport.write(piece)
+
+    def _push(self, message: Sequence[Piece]) -> Sequence[Piece]:
+        """Write a message to a worker that reads; return what is left of it, if the worker does not go on reading."""
+        left: list[Piece] = [memoryview(piece) for piece in message]
+        taken = select.poll()
+        taken.register(self._beside, select.POLLOUT)
+        end = time.monotonic() + _PUSH_S
+        with suppress(OSError):  # The loop will come upon it, too, and tell.
+            while left:
+                try:
+                    sent = self._beside.send(left[0])
+                except BlockingIOError:
+                    if time.monotonic() > end or not taken.poll(_PATIENCE_MS):
+                        break
+                    continue
+                left[0] = left[0][sent:]
+                if not left[0]:
+                    del left[0]
+        return left
 
     def close(self) -> None:
         """Let go of it; nobody is told of anything any more."""
         self._expected.clear()
         self._closed = True
-        self._rest.close()
+        self._beside.close()
         if self._transport is None:
             self._opening.cancel()
             self._socket.close()
@@ -133,6 +165,7 @@ class Line(asyncio.BufferedProtocol):
         if message:
             self._expected.popleft()(message)
         else:
+            self._reads = True
             self._begun()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -146,13 +179,12 @@ class Line(asyncio.BufferedProtocol):
 
     def _take_rest(self) -> None:
         """Tell of what was answered before it broke: a worker may answer one batch and die before it is sent the next."""
-        with self._rest, suppress(OSError):
-            self._rest.setblocking(False)
-            while not self._closed and (count := self._rest.recv_into(self.get_buffer(-1))):
+        with self._beside, suppress(OSError):
+            while not self._closed and (count := self._beside.recv_into(self.get_buffer(-1))):
                 self.buffer_updated(count)
 
 
-def announced(batch: Form) -> list[bytes]:
+def announced(batch: Form) -> Sequence[Piece]:
     """Return the pieces of a message: its size before them."""
     first, *rest = pieces_of(batch)
     return [_SIZE.pack(len(first) + sum(map(len, rest))) + first, *rest]

@@ -136,6 +136,67 @@ def test_what_was_answered_before_the_line_broke_is_told_even_if_it_was_not_read
     on_loop(main)
 
 
+def test_a_worker_that_has_nothing_to_do_gets_a_long_batch_before_the_loop_has_a_turn(on_loop: Any) -> None:
+    async def main() -> None:
+        got = threading.Event()
+
+        def work(batch: bytes) -> bytes:
+            got.set()
+            return batch
+
+        ends = Ends(work)
+        await ends.begun.wait()
+        batch = [b"", bytes(4 << 20), b"end"]
+        answer = ends.ask(batch)
+        await_here(got)
+        assert bytes(await answer) == b"".join(batch)  # type: ignore[arg-type]
+        await ends.close()
+
+    on_loop(main)
+
+
+def await_here(event: threading.Event) -> None:
+    """Wait without giving the loop a turn."""
+    assert event.wait(30)
+
+
+def test_a_worker_that_does_not_read_is_left_to_the_loop(on_loop: Any) -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        begun = asyncio.Event()
+        line = Line(ours, begun.set)
+        theirs.sendall(bytes(8))
+        await begun.wait()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        batch = bytes(range(256)) * 10_000
+        line.send(batch, answer.set_result)  # it comes back, though nobody reads
+        theirs.setblocking(False)
+        read = b""
+        while len(read) < 8 + len(batch):
+            read += await asyncio.get_running_loop().sock_recv(theirs, 1 << 20)
+        assert read == len(batch).to_bytes(8, "big") + batch
+        line.close()
+        theirs.close()
+
+    on_loop(main)
+
+
+def test_who_waits_learns_of_a_worker_that_is_gone_when_it_is_sent_a_long_batch(on_loop: Any) -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        begun = asyncio.Event()
+        line = Line(ours, begun.set)
+        theirs.sendall(bytes(8))
+        await begun.wait()
+        theirs.close()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        line.send(bytes(4 << 20), answer.set_result)
+        assert type(await answer) is LineLost
+        line.close()
+
+    on_loop(main)
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_nobody_is_told_of_anything_once_it_is_closed_and_the_worker_ends(on_loop: Any, early: bool) -> None:
     async def main() -> None:
