@@ -2,12 +2,12 @@
 
 The points stand in rows: point size * a + b is in row a, column b.
 
-    1  turn the square over, and transform each row
+    1  transform each column, and make it a row
     2  multiply what is in row b, column c by exp(-2πi b c / size²)
-    3  turn it over, and transform each row: in row c, column d is now point c + size * d of the whole's transform
+    3  transform each column, and make it a row: in row c, column d is now point c + size * d of the whole's transform
 
-as SPLASH-2's program does (Bailey, "FFTs in external or hierarchical memory", 1990). A part transforms a band of rows in 1
-and 2, or in 3. The transform of a row is written out (Stockham's), for all rows of a band at a time.
+as SPLASH-2's program does (Bailey, "FFTs in external or hierarchical memory", 1990). A part transforms some columns in 1
+and 2, or in 3. The transform is written out (Stockham's), for all that a part has at a time.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors import Process
+from actors import Process, Region
 from examples.determinator.workload import PARTS, Solver, Workload, spans
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
@@ -34,16 +35,19 @@ def power_of_two(size: int) -> int:
     return 1 << (max(size, PARTS) - 1).bit_length()
 
 
-def transform(band: NDArray[Any], first: int | None) -> NDArray[Any]:
-    """Transform each row, of which there is a power of two of points; then multiply by the twiddle factors.
+def transform(columns: NDArray[Any], first: int | None) -> NDArray[Any]:
+    """Transform each column, of which there is a power of two of points; then multiply by the twiddle factors.
 
     Args:
-        band: the rows.
+        columns: those of a square, or some of them.
         first: the number of the first of them; None: no factors.
+
+    Returns:
+        The transforms, as rows.
     """
-    count, size = band.shape
+    size, count = columns.shape
     half, stride = size // 2, 1
-    band = band.reshape(count, size, 1)
+    band: NDArray[Any] = np.ascontiguousarray(columns.T).reshape(count, size, 1)
     while half:
         even, odd = band[:, :half], band[:, half:]
         turn = np.exp(-1j * np.pi * np.arange(half) / half)[:, None]
@@ -58,40 +62,40 @@ def transform(band: NDArray[Any], first: int | None) -> NDArray[Any]:
 
 
 def sequential(given: dict[str, Any]) -> list[NDArray[Any]]:
-    return [transform(transform(given["points"].T, 0).T, None)]
+    return [transform(transform(given["points"], 0), None)]
 
 
-def cut(square: NDArray[Any], twiddled: bool) -> list[tuple[NDArray[Any], int | None]]:
-    """Return what the parts of a phase are given."""
-    return [(square[low:high], low if twiddled else None) for low, high in spans(len(square))]
+def cut(rows: list[NDArray[Any]], twiddled: bool) -> Iterator[tuple[NDArray[Any], int | None]]:
+    """Yield what the parts of a phase are given, of a square that is in blocks of its rows."""
+    for low, high in spans(rows[0].shape[1]):
+        yield np.concatenate([block[:, low:high] for block in rows]), low if twiddled else None
 
 
 def pooled(pool: Executor, given: dict[str, Any]) -> list[NDArray[Any]]:
-    turned = given["points"].T
-    middle = [part.result() for part in [pool.submit(transform, *given) for given in cut(turned, True)]]
-    turned = np.concatenate(middle).T
-    return [part.result() for part in [pool.submit(transform, *given) for given in cut(turned, False)]]
+    rows = [given["points"]]
+    for twiddled in (True, False):
+        rows = [part.result() for part in [pool.submit(transform, *some) for some in cut(rows, twiddled)]]
+    return rows
 
 
 class Transform(Process):
     placement = "worker"
 
     async def run(self) -> None:
-        self.heap["band"] = transform(self.heap["band"], self.heap["first"])
+        self.heap["rows"] = transform(self.heap["columns"], self.heap["first"])
 
 
 class Fft(Solver):
     async def solve(self) -> None:
-        turned = self.whole("points").T
-        turned = np.concatenate(await self.transformed(cut(turned, True))).T
-        for part, band in enumerate(await self.transformed(cut(turned, False))):
-            self.heap["result", part] = band
+        await self.start(list(self.heap.values(("problem", "points"))), twiddled=True)
+        await self.start([await self.get(part, "rows") for part in range(PARTS)], twiddled=False)
+        for part in range(PARTS):
+            self.heap["result", part] = await self.get(part, Region("rows"))  # by reference
             await self.drop(part)
 
-    async def transformed(self, bands: list[tuple[NDArray[Any], int | None]]) -> list[NDArray[Any]]:
-        for part, (band, first) in enumerate(bands):
-            await self.put(part, {"band": band, "first": first}, program=Transform, start=True)
-        return [await self.get(part, "band") for part in range(PARTS)]
+    async def start(self, rows: list[NDArray[Any]], *, twiddled: bool) -> None:
+        for part, (columns, first) in enumerate(cut(rows, twiddled)):
+            await self.put(part, {"columns": columns, "first": first}, program=Transform, start=True)
 
 
 WORKLOAD = Workload("fft", "rows", 1_024, 16, power_of_two, 2 * PARTS, problem, sequential, pooled, Fft)

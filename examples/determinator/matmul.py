@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors import Process
+from actors import Process, Region
 from examples.determinator.workload import PARTS, Solver, Workload, bands, in_parts, together
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Matmul(Solver):
         for part, band in enumerate(bands(self.whole("a"))):
             await self.put(part, {"band": band, "b": b}, program=Multiply, start=True)
         for part in range(PARTS):
-            self.heap["result", part] = await self.get(part, "c")
+            self.heap["result", part] = await self.get(part, Region("c"))
             await self.drop(part)
 
 
