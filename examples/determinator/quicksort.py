@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors import Process
+from actors import Process, Region
 from examples.determinator.workload import PARTS, Solver, Workload, in_parts
 
 if TYPE_CHECKING:
@@ -76,21 +76,25 @@ def pooled(pool: Executor, given: dict[str, Any]) -> list[NDArray[Any]]:
 class Sort(Process):
     async def run(self) -> None:
         numbers, depth = self.heap["numbers"], self.heap["depth"]
-        self.heap["sorted"] = sort(numbers) if depth == 0 else await self.sort_halves(numbers, depth - 1)
+        if depth:
+            await self.sort_halves(numbers, depth - 1)
+        else:
+            self.heap["sorted"] = sort(numbers)
 
-    async def sort_halves(self, numbers: NDArray[Any], depth: int) -> NDArray[Any]:
+    async def sort_halves(self, numbers: NDArray[Any], depth: int) -> None:
         # The inner nodes are short and have no use for a worker: it would run all that is below them, too.
         placement: Placement = "worker" if depth == 0 else "loop"
         for name, half in enumerate(partition(numbers)):
             values = {"numbers": half, "depth": depth}
             await self.put(name, values, program=Sort, start=True, placement=placement)
-        return np.concatenate([await self.get(name, "sorted") for name in range(2)])
+        for name in range(2):
+            self.heap["sorted", name] = await self.get(name, Region("sorted"))  # by reference
 
 
 class Quicksort(Solver):
     async def solve(self) -> None:
         await self.put("all", {"numbers": self.whole("numbers"), "depth": DEPTH}, program=Sort, start=True)
-        self.heap["result"] = await self.get("all", "sorted")
+        self.heap["result"] = await self.get("all", Region("sorted"))
         await self.drop("all")
 
 

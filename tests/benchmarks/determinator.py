@@ -49,47 +49,46 @@ class Contest:
         self._runner = runner
         self._workload = workload
         self._pool = pool
-        self._machine = Machine(workload, WORKERS)
         self._seed = 0
-        runner.run(self._machine.__aenter__())
-
-    def close(self) -> None:
-        self._runner.run(self._machine.__aexit__(None, None, None))
 
     def figures(self, size: int, rounds: int) -> dict[str, list[float]]:
         """Return the seconds that each form takes, round by round."""
         problem: dict[str, Any] = {}
+        # One of its own each time: it keeps all problems and results, and the more memory a process has, the slower it is.
+        machine = Machine(self._workload, WORKERS)
 
         def pose() -> float:
             nonlocal problem
             self._seed += 1
             problem = self._workload.problem(size, self._seed)
-            self._runner.run(self._machine.tell(problem))
+            self._runner.run(machine.tell(problem))
             return 0.0
 
-        def timed(solve: Callable[[], Any]) -> Callable[[], float]:
+        async def solve() -> None:
+            # Returns nothing: a runner spends milliseconds on the repr of arrays that it returns.
+            await machine.solve()
+
+        def timed(act: Callable[[], Any]) -> Callable[[], float]:
             def measure() -> float:
                 begin = time.perf_counter()
-                solve()
+                act()
                 return time.perf_counter() - begin
 
             return measure
 
+        self._runner.run(machine.__aenter__())
         made = in_turns(
             {
                 "posed": pose,
                 "plain loop": timed(lambda: self._workload.sequential(problem)),
                 "bare pool": timed(lambda: self._workload.pooled(self._pool, problem)),
-                "ours": timed(lambda: self._runner.run(self._solve())),
+                "ours": timed(lambda: self._runner.run(solve())),
             },
             rounds,
         )
+        self._runner.run(machine.__aexit__(None, None, None))
         del made["posed"]
         return made
-
-    async def _solve(self) -> None:
-        # Returns nothing: a runner spends milliseconds on the repr of arrays that it returns.
-        await self._machine.solve()
 
 
 def speed_up(figures: dict[str, list[float]], form: str) -> float:
@@ -111,7 +110,7 @@ def break_even(contest: Contest, workload: Workload, rounds: int) -> None:
                 share = -loss / (gain - loss) if gain > loss else 0.0
                 found[form] = low * (grain / low) ** share
             before[form] = (grain, gain)
-        if len(found) == 2 or size >= 2 * workload.coarse:
+        if len(found) == 2 or size >= workload.coarse:
             break
         size = workload.fit(2 * size)
     told = {form: f"{found[form] * 1e6:.0f} µs" if form in found else "none" for form in ("bare pool", "ours")}
@@ -202,7 +201,6 @@ def main() -> None:
             ratio(figures, "plain loop", "ours", "")
             if not given.size:
                 break_even(contest, workload, given.rounds)
-            contest.close()
 
 
 if __name__ == "__main__":
