@@ -17,6 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from actors.keys import path_text
+from runtime.store import MemoryStore
 
 if TYPE_CHECKING:
     from runtime.events import Ended
@@ -102,6 +103,10 @@ class Writer:
         Raises:
             StoreError: the commit was not made.
         """
+        if type(self._store) is MemoryStore:  # It is done before a thread would be awake.
+            await anyio.lowlevel.checkpoint()
+            self._tell(commit, *self._made(commit))
+            return None
         future = self._thread.submit(self._made, commit)
         # Not by anyio's own threads: their number is limited, and all of them may be waiting for this block.
         loop = asyncio.get_running_loop()
@@ -116,10 +121,12 @@ class Writer:
                 cancelled = error
             # A loop of short turns lets go of the interpreter's lock and has it again before the other thread is awake.
             concurrent.futures.wait([future], _GIVEN)
-        begin, end = future.result()
+        self._tell(commit, *future.result())
+        return cancelled
+
+    def _tell(self, commit: Commit, begin: int, end: int) -> None:
         if self._trace is not None:
             self._trace.span(self._trace.commits, "commit", begin, end, **_told(commit))
-        return cancelled
 
     def _made(self, commit: Commit) -> tuple[int, int]:
         begin = time.monotonic_ns()

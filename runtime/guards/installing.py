@@ -50,7 +50,8 @@ def install() -> None:
 
 
 def _loaded() -> None:
-    if not _pending.keys().isdisjoint(sys.modules):
+    # Of two views, the shorter one is gone through.
+    if not _pending.keys().isdisjoint(sys.modules.keys()):
         with _lock:
             _finish(_pending.keys() & sys.modules.keys())
 

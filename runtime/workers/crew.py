@@ -7,9 +7,9 @@
 An activation follows from where it begins alone, so it may be run anywhere, again, or never. Hence the rules here, none
 of which shows in a result:
 
-- What begins together for one slot travels together, in batches of about `_BATCH_S`: to send one costs as much as to run
-  a small activation. What takes that long by itself is sent as soon as it is started, if a slot has nothing to do: its
-  parent may have much to do before it waits.
+- What begins together for one slot travels together, in batches of about `_BATCH_S`, and of `_WORTH_S` at least: to send
+  one costs as much as to run a small activation. As much as that is sent as soon as it is started, if a slot has nothing to
+  do: its parent may have much to do before it waits.
 - Two batches are under way in a slot while more are waiting than there are slots, so that it is never idle; one towards
   the end, so that no slot has the last two while another has none; and one where activations are so long that the way
   back and there does not count, for what stands behind a long one cannot be done elsewhere.
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -68,8 +69,9 @@ DEATHS_MAX: Final = 8
 STUCK_MAX: Final = 2
 #: How many workers may die in a slot, one after the other, before they have begun, and nobody be suspected of it.
 STILLBORN_MAX: Final = 8
-#: About how long a batch is to take.
+#: About how long a batch is to take, and how long at least, if there is as much.
 _BATCH_S: Final = 0.01
+_WORTH_S: Final = 0.000_3
 _BATCH_JOBS_MAX: Final = 256
 #: What takes longer than this is never sent ahead of its time.
 _LONG_S: Final = 0.02
@@ -238,8 +240,7 @@ class Crew:
             return
         self._out[task.start] = task
         self._wait(task)
-        if (self._costs.seconds(task.cls) or _BATCH_S) >= _BATCH_S and not all(place.flights for place in self._places):
-            # It travels alone in any case.
+        if len(self._waiting) * self._seconds(task) >= _WORTH_S and not all(place.flights for place in self._places):
             self.send()
 
     def _wait(self, task: Task) -> None:
@@ -258,13 +259,13 @@ class Crew:
         if kernel.losses != self._losses:
             self._losses = kernel.losses
             self._let_go(kernel)
-        if self._waiting or any(place.waiting for place in self._places):
-            for place in (*self._places, *self._places):  # Twice, for what the first leaves to another one.
-                while len(place.flights) < self._depth(place):
-                    tasks = self._next(place, kernel)
-                    if not tasks:
-                        break
+        sent = bool(self._waiting) or any(place.waiting for place in self._places)
+        while sent:
+            sent = False
+            for place in sorted(self._places, key=_flights):
+                if len(place.flights) < self._depth(place) and (tasks := self._next(place, kernel)):
                     self._submit(place, tasks)
+                    sent = True
         for place in self._places:
             if place.flights:
                 self._doom(place, place.flights[0])
@@ -298,6 +299,8 @@ class Crew:
         tasks: list[Task] = []
         seconds = 0.0
         share = -(-len(self._waiting) // (2 * len(self._places)))
+        if self._waiting:
+            share = max(share, math.ceil(_WORTH_S / self._seconds(self._waiting[0])))
         while len(tasks) < _BATCH_JOBS_MAX and seconds < _BATCH_S:
             queue = place.waiting or (self._waiting if len(tasks) < share else None) or self._backlog(place, tasks)
             if not queue:
@@ -312,9 +315,12 @@ class Crew:
             tasks.append(task)
             if task.alone:
                 break
-            known = self._costs.seconds(task.cls)
-            seconds += _BATCH_S if known is None else known
+            seconds += self._seconds(task)
         return tasks
+
+    def _seconds(self, task: Task) -> float:
+        """Return about how long a task takes; where nobody knows, it may be long."""
+        return self._costs.seconds(task.cls) or _BATCH_S
 
     def _elsewhere(self, task: Task, place: Place) -> bool:
         """Tell whether a task whose worker died at a place can be run at another one at once."""
@@ -325,7 +331,7 @@ class Crew:
         if tasks or place.flights:
             return None
         for other in self._places:
-            known = [self._costs.seconds(task.cls) or _BATCH_S for task in other.waiting]
+            known = [self._seconds(task) for task in other.waiting]
             if len(known) > 1 and sum(known) > _BACKLOG_S:
                 return other.waiting
         return None
@@ -583,6 +589,10 @@ class Crew:
             self._tracks.given_up(record.path, error)
         failure = job.Elsewhere(told)
         self._arrived.append((record, Ended(TrapKind.HOST_FAULT, error, failure, 0, _NONE, {}, None, {})))
+
+
+def _flights(place: Place) -> int:
+    return len(place.flights)
 
 
 _NONE: Final[frozenset[Any]] = frozenset()
