@@ -27,7 +27,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.errors import CodecError, StoreDamaged
+from actors.errors import CodecError, LimitExceeded, StoreDamaged
+from actors.limits import VALUE_BYTES_MAX
 from actors.nodes import NIBBLES, Node
 from actors.tree import EMPTY, Tree
 from actors.values import decode, encode
@@ -136,10 +137,21 @@ class Block:
         return block
 
     def record(self, state: Tree) -> bytes:
-        """Return the block's record. The nodes of its state must be numbered."""
+        """Return the block's record. The nodes of its state must be numbered.
+
+        Raises:
+            LimitExceeded: its inputs and its data are too long together.
+        """
         node = state.node
         top = None if node is None else (state.label, node.count, node.digest, node.number)
-        return encode((self.header, self.inputs_form, self.data_form, top))
+        try:
+            return encode((self.header, self.inputs_form, self.data_form, top))
+        except LimitExceeded as error:
+            raise LimitExceeded(
+                f"block {self.number}: its inputs are {len(self.inputs_form)} bytes, and what the root returned or gave to "
+                f"snapshot is {len(self.data_form)}; together that is more than the {VALUE_BYTES_MAX} that a block keeps of "
+                "both: return less, and keep the rest in the heap, or give the inputs in several blocks"
+            ) from error
 
 
 def read_record(record: bytes, digest: bytes, source: NodeSource) -> tuple[Block, Tree]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from actors.cells import from_cell
-from actors.errors import InputError
+from actors.errors import InputError, LimitExceeded
 from actors.keys import Key, encode_key
 from actors.memory import Formed, Slot, slot_at
 from actors.region import View
@@ -62,7 +62,10 @@ def block_input(inputs: object) -> tuple[bytes, Slot, list[tuple[bytes, Slot]]]:
     if plain is not None:
         return plain
     frozen = freeze(inputs)
-    form = encode(frozen)
+    try:
+        form = encode(frozen)
+    except LimitExceeded as error:
+        raise LimitExceeded(f"the inputs of a block are one value: {error}, and these over several blocks") from None
     if not isinstance(frozen, Mapping):
         return form, Formed(form), [(b"", slot_at((), frozen))]
     return form, Formed(form), [(encode_key(key), slot_at(key, value)) for key, value in frozen.items()]

@@ -250,7 +250,8 @@ class Runtime:
 
         Raises:
             BlockFailed: the root failed; nothing of the block was kept, the head stays.
-            ValueRefused, KeyRefused, LimitExceeded: the inputs cannot stand in a heap.
+            ValueRefused, KeyRefused, LimitExceeded: the inputs cannot stand in a heap; or they and what the root returned are
+                more than a block keeps; the head stays.
             ReplayDiverged: a process could not be restored; the head stays.
             StoreError: the block could not be committed; the head stays.
         """

@@ -864,6 +864,24 @@ async def test_an_input_that_is_no_value_is_refused_and_the_head_stays(
         assert rt.state().heap["n"] == 2
 
 
+async def test_inputs_and_data_that_a_block_cannot_keep_are_refused_and_the_head_stays() -> None:
+    nine = b"x" * (9 << 20)
+
+    @root
+    async def top(self):
+        self.heap["n"] = self.heap.get("n", 0) + 1
+        return self.heap["block", "a"] if self.heap.get(("block", "echo")) else None
+
+    async with runtime.Runtime(top, workers=0) as rt:
+        with pytest.raises(LimitExceeded, match="the inputs of a block are one value: .* over several blocks"):
+            await rt.advance({"a": nine, "b": nine})
+        with pytest.raises(LimitExceeded, match=r"block 1: its inputs are 94\d+ bytes, .* is 94\d+; together"):
+            await rt.advance({"a": nine, "echo": True})
+        assert rt.head.number == 0
+        await rt.advance({"a": nine})
+        assert rt.state().heap["n"] == 1
+
+
 async def test_block_0_is_the_genesis() -> None:
     """Block 0 is the genesis: the root's heap as the caller gave it, before any run."""
 
