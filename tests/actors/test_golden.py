@@ -223,6 +223,19 @@ entry_sets = st.integers(0, 80).flatmap(lambda n: st.dictionaries(keys, values, 
 @example({b"x" * 80 + bytes([n]) * 70: b"v" for n in range(24)}, b"")
 @example({bytes([n, n]): b"v" * 257 for n in range(200)}, b"")
 def test_the_root_of_entries_is_that_of_the_reference(entries: dict[bytes, bytes], prefix: bytes) -> None:
+    check_root(entries, prefix)
+
+
+@pytest.mark.long
+@settings(deadline=None, max_examples=600)
+@given(entry_sets, st.binary(max_size=3))
+def test_the_roots_of_many_random_entries_are_those_of_the_reference(
+    entries: dict[bytes, bytes], prefix: bytes
+) -> None:
+    check_root(entries, prefix)
+
+
+def check_root(entries: dict[bytes, bytes], prefix: bytes) -> None:
     prefixed = {prefix + key: value for key, value in entries.items()}
     assert EMPTY.update(prefixed.items()).digest() == reference_root(prefixed)
 

@@ -411,6 +411,20 @@ TestStoredTrees = StoredTrees.TestCase
 TestStoredTrees.settings = settings(deadline=None, max_examples=50, stateful_step_count=30)
 
 
+class ManyTrees(Trees):
+    """The same, more often."""
+
+
+class ManyStoredTrees(StoredTrees):
+    """The same, more often."""
+
+
+TestManyTrees = pytest.mark.long(ManyTrees.TestCase)
+TestManyTrees.settings = settings(deadline=None, max_examples=250, stateful_step_count=30)
+TestManyStoredTrees = pytest.mark.long(ManyStoredTrees.TestCase)
+TestManyStoredTrees.settings = settings(deadline=None, max_examples=250, stateful_step_count=30)
+
+
 # --- what changes nothing ---
 
 FEW = {bytes([n]): b"v%d" % n for n in range(5)}

@@ -873,7 +873,7 @@ async def test_inputs_and_data_that_a_block_cannot_keep_are_refused_and_the_head
         return self.heap["block", "a"] if self.heap.get(("block", "echo")) else None
 
     async with runtime.Runtime(top, workers=0) as rt:
-        with pytest.raises(LimitExceeded, match="the inputs of a block are one value: .* over several blocks"):
+        with pytest.raises(LimitExceeded, match=r"the inputs of a block are one value: .* over several blocks"):
             await rt.advance({"a": nine, "b": nine})
         with pytest.raises(LimitExceeded, match=r"block 1: its inputs are 94\d+ bytes, .* is 94\d+; together"):
             await rt.advance({"a": nine, "echo": True})

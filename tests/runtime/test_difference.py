@@ -229,3 +229,10 @@ async def compare(blocks: Any) -> None:
 @given(seed=st.integers(0, 10**9))
 async def test_random_machines_differ_as_a_plain_comparison_says(seed: int) -> None:
     await compare(chain(random.Random(seed).choice, 4))
+
+
+@pytest.mark.long
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 10**9))
+async def test_many_random_machines_differ_as_a_plain_comparison_says(seed: int) -> None:
+    await compare(chain(random.Random(seed).choice, 4))

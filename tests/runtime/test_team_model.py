@@ -85,6 +85,17 @@ def check(data: Any, expected: dict[Any, Any]) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=_HOSTILE)
 @given(blocks=st.lists(ROOTS, min_size=1, max_size=2))
 def test_random_teams_do_what_the_model_does_in_every_order(runner: asyncio.Runner, blocks: list[Any]) -> None:
+    check_every_order(runner, blocks)
+
+
+@pytest.mark.long
+@settings(max_examples=300, deadline=None, suppress_health_check=_HOSTILE)
+@given(blocks=st.lists(ROOTS, min_size=1, max_size=2))
+def test_many_random_teams_do_what_the_model_does_in_every_order(runner: asyncio.Runner, blocks: list[Any]) -> None:
+    check_every_order(runner, blocks)
+
+
+def check_every_order(runner: asyncio.Runner, blocks: list[Any]) -> None:
     first = runner.run(made(blocks))
     for block, expected in zip(first, modelled(blocks), strict=True):
         check(block.data, expected)
