@@ -23,7 +23,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from actors.errors import LimitExceeded, ProgramError
 from actors.keys import show_key
-from actors.limits import BUCKET_ENTRIES_MAX, HEAP_ENTRIES_MAX, LAID_ENTRIES_MAX, READ_CACHE_ENTRIES_MAX
+from actors.limits import (
+    BUCKET_ENTRIES_MAX,
+    HEAP_ENTRIES_MAX,
+    INLINE_BYTES_MAX,
+    LAID_ENTRIES_MAX,
+    READ_CACHE_ENTRIES_MAX,
+)
 from actors.quota import Quota
 from actors.tree import EMPTY, Tree
 from actors.values import ABSENT, decode, encode, encode_plain, exact_of, freeze, handed
@@ -236,9 +242,15 @@ class Memory:
         return [(key, form, then.get(key)) for key, form in now.items()]
 
     def below(self, prefix: bytes) -> Tree:
-        """Return what is at and below an encoded prefix. Of a heap that is no more than a few writes, only that is hashed."""
-        few = self.few()
-        if few is None:
+        """Return what is at and below an encoded prefix.
+
+        Where a heap is no more than a few writes, and there are long values among the others, these are not hashed for it:
+        the heap is not folded, and if it is at a later time, it shares nothing with what was taken out.
+        """
+        few = self.few() or ()
+        if not any(
+            form is not None and len(form) > INLINE_BYTES_MAX and not key.startswith(prefix) for key, form, _ in few
+        ):
             return self.fold().extract(prefix)
         size = len(prefix)
         return EMPTY.update([(key[size:], form) for key, form, _ in few if form is not None and key.startswith(prefix)])

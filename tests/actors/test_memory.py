@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pytest
 
 KEYS = [(), "a", ("a",), ("a", 1), ("a", 1, 2), ("a", 2), "ab", ("ab", 1), 1, (1, "a"), b"a", (b"a", 1)]
-Writes = dict[Any, int | None]
-some_writes = st.dictionaries(st.sampled_from(KEYS), st.none() | st.integers(0, 9))
+Writes = dict[Any, int | str | None]
+some_writes = st.dictionaries(st.sampled_from(KEYS), st.none() | st.integers(0, 9) | st.just("x" * 300))
 
 
 def filled(*layers: Writes) -> Memory:
@@ -31,17 +31,14 @@ def filled(*layers: Writes) -> Memory:
 @given(some_writes, some_writes, st.sampled_from(KEYS))
 def test_what_is_below_a_prefix_is_the_same_folded_or_not(kept: Writes, written: Writes, prefix: Any) -> None:
     memory, folded = filled(kept, written), filled(kept, written)
-    assert memory.few() is not None
     below = memory.below(encode_key(prefix))
-    assert memory.few() is not None, "it was not folded for that"
     expected = folded.fold().extract(encode_key(prefix))
     assert below == expected
     assert below.digest() == expected.digest()
 
 
-def test_only_what_is_taken_out_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = filled({"long": 1, "other": 2})
-    memory.write({encode_key("long"): "x" * 5_000, encode_key("other"): "y" * 5_000})
+def test_of_several_long_values_only_what_is_taken_out_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = filled({"long": "x" * 5_000, "other": "y" * 5_000})
     hashed: list[int] = []
     made = Blob.of
 
@@ -52,3 +49,9 @@ def test_only_what_is_taken_out_is_hashed(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("actors.cells.Blob.of", of)
     assert len(memory.below(encode_key("long"))) == 1
     assert len(hashed) == 1
+
+
+def test_a_long_value_that_is_taken_out_beside_short_ones_is_the_heap_s_own() -> None:
+    memory = filled({("long", 1): "x" * 5_000, "other": 2})
+    ((_, cell),) = memory.below(encode_key("long")).entries()
+    assert cell is memory.fold().cell(encode_key(("long", 1))), "it is hashed and stored once"
