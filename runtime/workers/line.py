@@ -12,7 +12,6 @@ child's heap first. So to a worker that has nothing to do, and reads, a batch is
 from __future__ import annotations
 
 import asyncio
-import select
 import struct
 import time
 from collections import deque
@@ -32,10 +31,9 @@ if TYPE_CHECKING:
     Landed: TypeAlias = Callable[[Piece | Exception], None]
 
 _SIZE: Final = struct.Struct(">Q")
-#: How long a batch may be pushed, in seconds, and how long its worker may read nothing, in milliseconds, before it is left
-#: to the loop.
+#: How long a batch may be pushed, and how long its worker may read nothing meanwhile, before it is left to the loop.
 _PUSH_S: Final = 0.01
-_PATIENCE_MS: Final = 2
+_PATIENCE_S: Final = 0.002
 
 
 class LineLost(OSError):
@@ -54,7 +52,7 @@ class Line(asyncio.BufferedProtocol):
         self._socket = line
         #: The same socket: to write to it at once, and to read what is left there when the loop has given it up.
         self._beside = line.dup()
-        self._beside.setblocking(False)
+        self._beside.settimeout(_PATIENCE_S)
         self._begun = begun
         self._reads = False
         #: What has come of messages that are short, or have only just begun.
@@ -94,18 +92,10 @@ class Line(asyncio.BufferedProtocol):
     def _push(self, message: Sequence[Piece]) -> Sequence[Piece]:
         """Write a message to a worker that reads; return what is left of it, if the worker does not go on reading."""
         left: list[Piece] = [memoryview(piece) for piece in message]
-        taken = select.poll()
-        taken.register(self._beside, select.POLLOUT)
         end = time.monotonic() + _PUSH_S
-        with suppress(OSError):  # The loop will come upon it, too, and tell.
-            while left:
-                try:
-                    sent = self._beside.send(left[0])
-                except BlockingIOError:
-                    if time.monotonic() > end or not taken.poll(_PATIENCE_MS):
-                        break
-                    continue
-                left[0] = left[0][sent:]
+        with suppress(OSError):  # It took too long, or the loop will come upon it, too, and tell.
+            while left and time.monotonic() < end:
+                left[0] = left[0][self._beside.send(left[0]) :]
                 if not left[0]:
                     del left[0]
         return left
@@ -180,6 +170,7 @@ class Line(asyncio.BufferedProtocol):
     def _take_rest(self) -> None:
         """Tell of what was answered before it broke: a worker may answer one batch and die before it is sent the next."""
         with self._beside, suppress(OSError):
+            self._beside.setblocking(False)
             while not self._closed and (count := self._beside.recv_into(self.get_buffer(-1))):
                 self.buffer_updated(count)
 
