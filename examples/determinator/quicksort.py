@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors import Process, Region
+from actors import Process
 from examples.determinator.workload import PARTS, Solver, Workload, in_parts
 
 if TYPE_CHECKING:
@@ -74,12 +74,14 @@ def pooled(pool: Executor, given: dict[str, Any]) -> list[NDArray[Any]]:
 
 
 class Sort(Process):
+    """Sorts its numbers: what it makes of them is in 2**depth pieces, in order."""
+
     async def run(self) -> None:
         numbers, depth = self.heap["numbers"], self.heap["depth"]
         if depth:
             await self.sort_halves(numbers, depth - 1)
         else:
-            self.heap["sorted"] = sort(numbers)
+            self.heap["sorted", 0] = sort(numbers)
 
     async def sort_halves(self, numbers: NDArray[Any], depth: int) -> None:
         # The inner nodes are short and have no use for a worker: it would run all that is below them, too.
@@ -88,13 +90,15 @@ class Sort(Process):
             values = {"numbers": half, "depth": depth}
             await self.put(name, values, program=Sort, start=True, placement=placement)
         for name in range(2):
-            self.heap["sorted", name] = await self.get(name, Region("sorted"))  # by reference
+            for piece in range(2**depth):
+                self.heap["sorted", name * 2**depth + piece] = await self.get(name, ("sorted", piece))
 
 
 class Quicksort(Solver):
     async def solve(self) -> None:
         await self.put("all", {"numbers": self.whole("numbers"), "depth": DEPTH}, program=Sort, start=True)
-        self.heap["result"] = await self.get("all", Region("sorted"))
+        for piece in range(PARTS):
+            self.heap["result", piece] = await self.get("all", ("sorted", piece))
         await self.drop("all")
 
 
