@@ -53,7 +53,12 @@ def main_name() -> str | None:
     if spec is not None:
         return str(spec.name).removesuffix(".__main__")
     file = getattr(main, "__file__", None)
-    return None if file is None else Path(file).stem
+    return None if file is None else _stem(file)
+
+
+@lru_cache(maxsize=8)
+def _stem(file: str) -> str:
+    return Path(file).stem
 
 
 def identity(program: type[Process]) -> str:
