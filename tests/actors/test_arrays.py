@@ -303,6 +303,7 @@ def test_an_array_that_is_put_as_it_was_read_stands_over_the_same_bytes(array: A
     assert heap["d"].base is not heap["c"][0].base, "that was a part of a value"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of later versions of numpy
 def test_nobody_gets_at_the_array_that_is_kept() -> None:
     heap = Heap(Memory())
     heap["a"] = np.arange(6)

@@ -319,6 +319,7 @@ async def test_a_link_that_leads_in_a_circle_is_no_store(tmp_path: Path, open_it
 
 AS_NOBODY = """
 import os, sys
+import urllib.parse  # which pathlib imports late, when nobody may read where it is
 import runtime
 from actors.errors import StoreError
 if os.getuid() == 0:
