@@ -239,13 +239,11 @@ class Crew:
             same.record, same.dropped = task.record, False
             return
         self._out[task.start] = task
-        self._wait(task)
-        if len(self._waiting) * self._seconds(task) >= _WORTH_S and not all(place.flights for place in self._places):
-            self.send()
-
-    def _wait(self, task: Task) -> None:
         lodging = task.lodging
-        (self._waiting if lodging is None or not lodging.there() else lodging.place.waiting).append(task)
+        queue = self._waiting if lodging is None or not lodging.there() else lodging.place.waiting
+        queue.append(task)
+        if len(queue) * self._seconds(task) >= _WORTH_S and not all(place.flights for place in self._places):
+            self.send()
 
     # --- sent ---
 
