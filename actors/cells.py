@@ -10,12 +10,12 @@ by their digests, up to a limit, whichever store they are in.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from actors.errors import StoreDamaged, StoreError
 from actors.limits import INLINE_BYTES_MAX
+from actors.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,38 +79,8 @@ def damaged(source: NodeSource, number: int, what: str) -> StoreDamaged:
     return error
 
 
-class Recent:
-    """Long values that were lately written or read, by digest: those used last, up to `bytes_max` of them together."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self.bytes_max = bytes_max
-        self._values: OrderedDict[bytes, bytes] = OrderedDict()
-        self._bytes = 0
-        # A pool of threads runs several workers in one process.
-        self._mutex = threading.Lock()
-
-    def get(self, digest: bytes) -> bytes | None:
-        """Return the value with a digest, if it is at hand."""
-        with self._mutex:
-            data = self._values.get(digest)
-            if data is not None:
-                self._values.move_to_end(digest)
-            return data
-
-    def put(self, digest: bytes, data: bytes) -> None:
-        """Keep a value, of which this is known to be the digest."""
-        with self._mutex:
-            if digest in self._values or len(data) > self.bytes_max:
-                return
-            self._values[digest] = data
-            self._bytes += len(data)
-            while self._bytes > self.bytes_max:
-                _, dropped = self._values.popitem(last=False)
-                self._bytes -= len(dropped)
-
-
-#: Those of this process.
-recent: Final = Recent(RECENT_BYTES_MAX)
+#: Long values of this process that were lately written or read, by their digests.
+recent: Final[Recent[bytes, bytes]] = Recent(RECENT_BYTES_MAX)
 
 
 class Blob(bytes):
@@ -153,7 +123,7 @@ class Blob(bytes):
             data = read(self.source, self.number)
             if sha256(data).digest() != digest:
                 raise damaged(self.source, self.number, "a value's bytes do not have its digest")
-            recent.put(digest, data)
+            recent.put(digest, data, len(data))
         return data
 
     def stored_at(self, number: int, source: NodeSource) -> bytes:
@@ -161,7 +131,7 @@ class Blob(bytes):
         assert self.data is not None
         data, self.data = self.data, None
         self.number, self.source = number, source
-        recent.put(self[:DIGEST_BYTES], data)
+        recent.put(self[:DIGEST_BYTES], data, len(data))
         return data
 
 

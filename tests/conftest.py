@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from actors.cells import Recent
+from actors.recent import Recent
 
 # No test is timed: machines are shared.
 settings.register_profile("lockstep", deadline=None)

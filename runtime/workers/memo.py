@@ -10,9 +10,9 @@ much, it is a number, and nothing is remembered.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from actors.recent import Recent
 from runtime.workers.frames import LONG_BYTES
 
 if TYPE_CHECKING:
@@ -50,15 +50,11 @@ class Memo:
     """Outcomes by their starts; the longest unused are forgotten first."""
 
     def __init__(self) -> None:
-        self._outcomes: OrderedDict[Start, Piece] = OrderedDict()
-        self._bytes = 0
+        self._outcomes: Recent[Start, Piece] = Recent(MEMO_BYTES_MAX)
 
     def get(self, start: Start) -> Piece | None:
         """Return what follows, if it is known."""
-        outcome = self._outcomes.get(start)
-        if outcome is not None:
-            self._outcomes.move_to_end(start)
-        return outcome
+        return self._outcomes.get(start)
 
     def put(self, start: Start, outcome: Piece) -> None:
         """Remember an outcome, if it has a start."""
@@ -67,19 +63,8 @@ class Memo:
         if type(outcome) is memoryview and 2 * len(outcome) < memoryview(outcome.obj).nbytes:
             # It would keep all that it came with.
             outcome = bytes(outcome)
-        self._drop(start)
-        self._outcomes[start] = outcome
-        self._bytes += len(start) + len(outcome) + _ENTRY_BYTES
-        while self._bytes > MEMO_BYTES_MAX:
-            self._drop(next(iter(self._outcomes)))
-
-    def _drop(self, start: Start) -> None:
-        outcome = self._outcomes.pop(start, None)
-        if outcome is not None:
-            assert not isinstance(start, int)
-            self._bytes -= len(start) + len(outcome) + _ENTRY_BYTES
+        self._outcomes.put(start, outcome, len(start) + len(outcome) + _ENTRY_BYTES)
 
     def clear(self) -> None:
         """Forget all of them."""
         self._outcomes.clear()
-        self._bytes = 0

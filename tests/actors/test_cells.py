@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.cells import Blob, Recent, damage
+from actors.cells import Blob, damage
 from actors.errors import StoreDamaged
+from actors.recent import Recent
 from actors.tree import EMPTY
 from runtime.persist import number_nodes
 
@@ -40,16 +41,16 @@ def stored(shelf: Shelf, number: int, data: bytes) -> Blob:
 
 
 def test_those_used_last_are_kept_up_to_so_many_bytes() -> None:
-    kept = Recent(10)
+    kept: Recent[bytes, bytes] = Recent(10)
     for name in (b"a", b"b", b"c"):
-        kept.put(name, name * 3)
+        kept.put(name, name * 3, 3)
     assert kept.get(b"a") == b"aaa"
-    kept.put(b"d", b"dd")  # 11 bytes: one has to go
+    kept.put(b"d", b"dd", 2)  # 11 bytes: one has to go
     assert [kept.get(name) for name in (b"a", b"b", b"c", b"d")] == [b"aaa", None, b"ccc", b"dd"]
-    kept.put(b"a", b"aaa")
-    kept.put(b"e", b"ee")  # 10: what was there already did not count twice
+    kept.put(b"a", b"aaa", 3)
+    kept.put(b"e", b"ee", 2)  # 10: what was there already did not count twice
     assert [kept.get(name) for name in (b"a", b"c", b"d", b"e")] == [b"aaa", b"ccc", b"dd", b"ee"]
-    kept.put(b"f", bytes(11))
+    kept.put(b"f", bytes(11), 11)
     assert [kept.get(name) for name in (b"a", b"c", b"d", b"e", b"f")] == [b"aaa", b"ccc", b"dd", b"ee", None]
 
 
