@@ -191,10 +191,11 @@ def _one_form(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if name not in _FLOATS:
         return array
     floats, bits, nan = _FLOATS[name]
-    places = np.isnan(array.reshape(-1).view(floats))
-    if not places.any() or (array.reshape(-1).view(bits)[places] == nan).all():
+    flat = array.reshape(-1)
+    places = np.isnan(flat.view(floats))
+    if not places.any() or (flat.view(bits)[places] == nan).all():
         return array
-    copy = array.reshape(-1).copy()
+    copy = flat.copy()
     copy.view(bits)[places] = nan
     return copy.reshape(array.shape)
 

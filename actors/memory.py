@@ -247,13 +247,10 @@ class Memory:
         Where a heap is no more than a few writes, and there are long values among the others, these are not hashed for it:
         the heap is not folded, and if it is at a later time, it shares nothing with what was taken out.
         """
-        few = self.few() or ()
-        if not any(
-            form is not None and len(form) > INLINE_BYTES_MAX and not key.startswith(prefix) for key, form, _ in few
-        ):
-            return self.fold().extract(prefix)
-        size = len(prefix)
-        return EMPTY.update([(key[size:], form) for key, form, _ in few if form is not None and key.startswith(prefix)])
+        now = [(key, form) for key, form, _ in self.few() or () if form is not None]
+        if any(len(form) > INLINE_BYTES_MAX and not key.startswith(prefix) for key, form in now):
+            return EMPTY.update([(key[len(prefix) :], form) for key, form in now if key.startswith(prefix)])
+        return self.fold().extract(prefix)
 
     def _remember(self, slots: dict[bytes, Slot]) -> None:
         if len(self.tree) <= BUCKET_ENTRIES_MAX or len(self.cache) + len(slots) > READ_CACHE_ENTRIES_MAX:

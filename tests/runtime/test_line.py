@@ -160,13 +160,19 @@ def await_here(event: threading.Event) -> None:
     assert event.wait(30)
 
 
+async def begun_line() -> tuple[Line, socket.socket]:
+    """A line with its other end, at which somebody has begun and does nothing."""
+    ours, theirs = socket.socketpair()
+    begun = asyncio.Event()
+    line = Line(ours, begun.set)
+    theirs.sendall(bytes(8))
+    await begun.wait()
+    return line, theirs
+
+
 def test_a_worker_that_does_not_read_is_left_to_the_loop(on_loop: Any) -> None:
     async def main() -> None:
-        ours, theirs = socket.socketpair()
-        begun = asyncio.Event()
-        line = Line(ours, begun.set)
-        theirs.sendall(bytes(8))
-        await begun.wait()
+        line, theirs = await begun_line()
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         batch = bytes(range(256)) * 10_000
         line.send(batch, answer.set_result)  # it comes back, though nobody reads
@@ -183,11 +189,7 @@ def test_a_worker_that_does_not_read_is_left_to_the_loop(on_loop: Any) -> None:
 
 def test_who_waits_learns_of_a_worker_that_is_gone_when_it_is_sent_a_long_batch(on_loop: Any) -> None:
     async def main() -> None:
-        ours, theirs = socket.socketpair()
-        begun = asyncio.Event()
-        line = Line(ours, begun.set)
-        theirs.sendall(bytes(8))
-        await begun.wait()
+        line, theirs = await begun_line()
         theirs.close()
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         line.send(bytes(4 << 20), answer.set_result)
