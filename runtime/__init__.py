@@ -14,7 +14,8 @@
 
 from runtime.chain import Block
 from runtime.difference import KeyDifference, ProcessDifference
-from runtime.machine import Runtime, run
+from runtime.loop import run
+from runtime.machine import Runtime
 from runtime.prune import Pruned
 from runtime.store import MemoryStore, SqliteStore, Store
 from runtime.transfer import StreamRefused, Transferred, export_block, import_block

@@ -11,62 +11,50 @@ the processes in memory are then forgotten, and come back from the head's state 
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
-import gc
-import inspect
 import logging
-import math
-import os
-import sys
 import threading
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from actors.errors import BlockFailed, BlockUnknown, ChildFailed, InputError, StoreDamaged, StoreMismatch
+from actors.errors import BlockFailed, ChildFailed, InputError
 from actors.keys import path_text
 from actors.memory import form_of
 from actors.process import Root, check_program
 from actors.prove import prove
-from actors.values import encode
 from runtime.chain import Block
 from runtime.difference import ProcessDifference, difference
 from runtime.driver import Writer, drive
 from runtime.events import Input
-from runtime.history import ROOT_PROGRAM, History, Which, check_keep
-from runtime.inputs import Genesis, block_input, genesis_entries
+from runtime.history import History, Which, check_keep
+from runtime.inputs import Genesis, block_input
+from runtime.keeping import Keeping
 from runtime.kernel import Kernel
 from runtime.metering import COSTS_VERSION
-from runtime.programs import code_digest, identity, lifted_by
-from runtime.prune import Pruned, Pruner, due
+from runtime.opening import Where, open_chain
+from runtime.programs import code_digest, lifted_by
+from runtime.settings import watchdog_of, worker_memory_of, workers_of
 from runtime.stepper import Stepper
-from runtime.store import MemoryStore, SqliteStore, Store
 from runtime.trace import Trace
 from runtime.transfer import Transferred, export_block
-from runtime.verify import verify_block
+from runtime.verify import verify_chain
 from runtime.view import ProcessView
-from runtime.workers import WORKER_MEMORY_MIN, Crew, InFlight
+from runtime.workers import Crew, InFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    import os
+    from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Executor
     from types import TracebackType
 
     from actors.keys import Key, Path
     from actors.proof import Proof
-    from actors.tree import Tree
+    from runtime.prune import Pruned
     from runtime.stepper import Order
-    from runtime.store.base import Commit
-
-T = TypeVar("T")
-Where: TypeAlias = str | os.PathLike[str] | Store | None
 
 _log = logging.getLogger("lockstep")
-#: So many blocks more than are to be kept are there, or a quarter more, before some are dropped.
-_SLACK_MIN: Final = 16
 _NO_INPUTS: Final[Mapping[str, Any]] = {}
 
 
@@ -121,27 +109,20 @@ class Runtime:
         if keep is not None:
             check_keep(keep)
         self._keep = keep
-        self._workers = _check_workers(workers)
+        self._workers = workers_of(workers)
         self._executor = executor
-        self._watchdog_s = _check_watchdog(watchdog_s)
-        self._worker_memory = _check_memory(worker_memory, executor)
+        self._watchdog_s = watchdog_of(watchdog_s)
+        self._worker_memory = worker_memory_of(worker_memory, executor)
         self._trace_at = trace
         self._trace: Trace | None = None
         self._crew: Crew | None = None
         self._order = order
         self._forget = forget
-        self._store: Store | None = None
         self._history: History | None = None
         self._writer: Writer | None = None
         self._stepper: Stepper | None = None
         self._turn: anyio.Lock | None = None
-        #: Held by `prune`, and while it is, nothing else prunes: a cycle must not sweep what another one still reads.
-        self._pruning: anyio.Lock | None = None
-        #: The cycle of pruning that goes on beside the blocks, and what it sweeps out with the next one that is made.
-        self._pruner: Pruner | None = None
-        self._swept: Commit | None = None
-        #: How many nodes the last block wrote.
-        self._written = 0
+        self._keeping: Keeping | None = None
 
     # --- opening and closing ---
 
@@ -159,22 +140,13 @@ class Runtime:
         return self
 
     def _open(self) -> None:
-        store = self._where
-        if store is None:
-            store = MemoryStore()
-        elif isinstance(store, (str, os.PathLike)):
-            store = SqliteStore(store)
-        try:
-            self._history = self._begin(store) if store.head() is None else self._go_on(store)
-        except BaseException:
-            store.close()
-            raise
-        self._store = store
+        self._history = history = open_chain(self._root, self._where, self._genesis)
+        store = history.store
         self._writer = Writer(store, self._trace)
+        self._keeping = Keeping(self._keep, self._opened, self._writer, self._forget_what_ran)
         if self._workers:
             self._crew = Crew(store, self._workers, self._executor, self._watchdog_s, self._worker_memory, self._trace)
         self._turn = anyio.Lock()
-        self._pruning = anyio.Lock()
 
     def _end_trace(self) -> None:
         trace, self._trace = self._trace, None
@@ -193,43 +165,10 @@ class Runtime:
                     self._crew.close()
                 if self._writer is not None:
                     self._writer.close()
-                if self._store is not None:
-                    self._store.close()
-                self._history = self._writer = self._store = self._pruner = self._swept = None
-                self._crew = None
+                if self._history is not None:
+                    self._history.store.close()
+                self._history = self._writer = self._keeping = self._crew = None
                 self._end_trace()
-
-    def _genesis_state(self) -> Tree:
-        return Kernel.genesis(self._root, genesis_entries(self._genesis)).state()
-
-    def _begin(self, store: Store) -> History:
-        state = self._genesis_state()
-        code = code_digest(frozenset({self._root}))
-        nothing = encode(None)
-        block = Block(0, b"", 0, state.digest(), code, nothing, nothing)
-        return History.begin(store, block, state, {ROOT_PROGRAM: identity(self._root).encode()})
-
-    def _go_on(self, store: Store) -> History:
-        try:
-            root = (store.meta(ROOT_PROGRAM) or b"\xff").decode()
-        except UnicodeDecodeError as error:
-            raise StoreDamaged(
-                f"{store.place} is damaged: it names no root program; restore it from a backup"
-            ) from error
-        if root != identity(self._root):
-            raise StoreMismatch(
-                f"{store.place} belongs to the root program {root}, not {identity(self._root)}; "
-                "run that one, or choose another path"
-            )
-        history = History(store)
-        if self._genesis is not None and not callable(self._genesis):
-            made, kept = self._genesis_state().digest(), history.genesis_root()
-            if made != kept:
-                raise StoreMismatch(
-                    f"{store.place} began from another genesis (state root {kept.hex()[:16]}…, this one gives "
-                    f"{made.hex()[:16]}…); leave genesis out to go on with the store, or choose another path"
-                )
-        return history
 
     def _opened(self) -> History:
         if self._history is None:
@@ -261,7 +200,6 @@ class Runtime:
         async with self._turn:
             history = self._opened()
             try:
-                await self._tidy(history)
                 making = self._make(history, form, Input(value, entries))
                 return await (making if self._trace is None else self._trace.block(history.head.number + 1, making))
             except BaseException:
@@ -269,39 +207,10 @@ class Runtime:
                 self._forget_processes()
                 raise
 
-    async def _tidy(self, history: History) -> None:
-        """Go on with what `keep` asks for; `_swept` is then what is to be swept out with the block that is made next."""
-        keep = self._keep
-        assert self._pruning is not None
-        # Where the last step went with a block that was not made, it goes with this one.
-        if keep is None or self._swept is not None or self._pruning.locked():
-            return
-        late = history.head.number - history.first >= keep + max(_SLACK_MIN, keep // 4)
-        if late and (self._pruner is None or not self._pruner.marking):
-            await self._drop(history, keep)
-            if self._pruner is None and due(history.store):
-                self._forget_what_ran()
-                self._pruner = Pruner(history)
-        pruner, self._pruner = self._pruner, None  # a cycle that meets damage is over
-        if pruner is not None:
-            self._swept = pruner.step(self._written)
-            if not pruner.done:
-                self._pruner = pruner
-
-    async def _drop(self, history: History, keep: int) -> int:
-        """Drop blocks; return how many."""
-        assert self._writer is not None
-        drop = history.drop_of(keep)
-        if drop is None:
-            return 0
-        cancelled = await self._writer.commit(drop)
-        history.dropped(drop)
-        if cancelled is not None:
-            raise cancelled
-        return len(drop.dropped_blocks)
-
     async def _make(self, history: History, inputs: bytes, event: Input) -> Block:
-        assert self._writer is not None
+        writer, keeping = self._writer, self._keeping
+        assert writer is not None and keeping is not None
+        await keeping.tidy()
         parent = history.head
         stepper = self._stepper
         if stepper is None:
@@ -345,12 +254,10 @@ class Runtime:
             commit = history.commit_of(block, state, nodes)
         if self._trace is not None and folding is not None:
             self._trace.span(self._trace.loop, "state", folding, self._trace.now(), nodes=len(nodes))
-        if self._swept is not None:
-            commit = dataclasses.replace(commit, dropped_nodes=self._swept.dropped_nodes, meta=self._swept.meta)
-        cancelled = await self._writer.commit(commit)
+        cancelled = await writer.commit(keeping.with_block(commit))
         if self._crew is not None:
             self._crew.go_on()
-        self._swept, self._written = None, len(nodes)
+        keeping.made(len(nodes))
         history.head, history.head_state = block, state
         _log.debug("block %d closed, state root %s", block.number, block.state_root.hex())
         if cancelled is not None:
@@ -427,25 +334,8 @@ class Runtime:
         """
         check_keep(keep)
         self._opened()
-        assert self._turn is not None and self._pruning is not None
-        async with self._pruning:
-            async with self._turn:
-                history = self._opened()
-                self._pruner = self._swept = None  # which may need the blocks that are dropped now
-                blocks = await self._drop(history, keep)
-                # What processes hold in memory may be what no kept block reaches. The head's state has all of them anew.
-                self._forget_what_ran()
-                pruner = Pruner(history)
-            while not pruner.done:
-                await anyio.lowlevel.checkpoint()
-                async with self._turn:
-                    self._opened()
-                    assert self._writer is not None
-                    commit = pruner.step()
-                    cancelled = None if commit is None else await self._writer.commit(commit)
-                if cancelled is not None:
-                    raise cancelled
-            return Pruned(history.first, blocks, pruner.dropped)
+        assert self._turn is not None and self._keeping is not None
+        return await self._keeping.prune(keep, self._turn)
 
     def changes(self, old: Which, new: Which) -> Iterator[ProcessDifference]:
         """Tell in what the states behind two blocks differ, be they on one branch or on two.
@@ -507,23 +397,7 @@ class Runtime:
             VerifyFailed: at the first difference, with the block, the process, the key, expected and got.
             BlockUnknown: the chain does not have them all, or not the state before the first.
         """
-        history = self._opened()
-        wanted = last if first is None else first
-        last = history.head.number if last is None else last
-        first = history.first + 1 if first is None else first
-        if not first >= 1:
-            raise InputError(f"verify: the first block is {first}; block 0 is the genesis, which nothing executed")
-        if wanted is not None and 0 < wanted <= history.first:
-            raise BlockUnknown(
-                f"block {wanted} cannot be verified: the state before it was pruned; the chain is kept from block "
-                f"{history.first} on, so the first that can be is {history.first + 1}"
-            )
-        for number in range(first, last + 1):
-            block = history.find(number)
-            await verify_block(history.state(number - 1), block, history.state(number))
-            if progress is not None:
-                progress(block)
-        return max(0, last - first + 1)
+        return await verify_chain(self._opened(), first, last, progress)
 
     async def export(
         self,
@@ -562,34 +436,6 @@ class Runtime:
             raise
 
 
-def _check_workers(workers: object) -> int:
-    if workers is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if type(workers) is not int or workers < 0:
-        raise InputError(f"workers is {workers!r}; it is how many there are, 0 to run everything on the loop")
-    return workers
-
-
-def _check_watchdog(seconds: float | None) -> float | None:
-    if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < math.inf):
-        raise InputError(f"the watchdog is {seconds!r}; it is a number of seconds, more than 0")
-    return seconds
-
-
-def _check_memory(size: object, executor: object) -> int | None:
-    if size is None:
-        return None
-    if type(size) is not int or size < WORKER_MEMORY_MIN:
-        raise InputError(f"worker_memory is {size!r}; it is a number of bytes, at least {WORKER_MEMORY_MIN}")
-    if executor is not None:
-        raise InputError(
-            "worker_memory: the workers of an executor are not ours to limit; limit them where they are started"
-        )
-    if sys.platform == "win32":
-        raise InputError("worker_memory: this platform has no limit of a process's memory")
-    return size
-
-
 def _block_failed(number: int, kernel: Kernel) -> BlockFailed:
     """Return the error for a root that failed, with the children's own exceptions behind it, for people."""
     error = kernel.failed
@@ -604,25 +450,3 @@ def _block_failed(number: int, kernel: Kernel) -> BlockFailed:
     failed = BlockFailed(number, type(error).__name__, detail)
     failed.__cause__ = error
     return failed
-
-
-def run(main: Callable[[], Coroutine[Any, Any, T]] | Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on uvloop where there is one, on asyncio's own loop elsewhere.
-
-    It also sets the garbage collector's thresholds to (50,000, 20, 100): heaps are many small objects without cycles,
-    which the defaults walk again and again.
-
-    Args:
-        main: a coroutine function without parameters, or a coroutine.
-    """
-    gc.set_threshold(50_000, 20, 100)
-    coroutine = main if inspect.iscoroutine(main) else main()  # type: ignore[operator]
-    try:
-        import uvloop
-    except ImportError:
-        factory = None
-    else:
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        result: T = runner.run(coroutine)
-        return result

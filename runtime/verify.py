@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.errors import LockstepError, VerifyFailed
+from actors.errors import BlockUnknown, InputError, LockstepError, VerifyFailed
 from actors.keys import path_text
 from actors.memory import form_of
 from actors.values import decode
@@ -22,8 +22,45 @@ from runtime.programs import code_digest, lifted_by
 from runtime.stepper import Shuffle, Stepper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actors.tree import Tree
     from runtime.chain import Block
+    from runtime.history import History
+
+
+async def verify_chain(
+    history: History, first: int | None, last: int | None, progress: Callable[[Block], None] | None
+) -> int:
+    """Execute blocks of the chain again; return how many.
+
+    Args:
+        history: the chain.
+        first: the first block's number; that of the first whose parent is kept, if not given.
+        last: the last one's; the head's, if not given.
+        progress: called with each block that was verified.
+
+    Raises:
+        VerifyFailed: at the first difference.
+        BlockUnknown: the chain does not have them all, or not the state before the first.
+        InputError: the first is the genesis.
+    """
+    wanted = last if first is None else first
+    last = history.head.number if last is None else last
+    first = history.first + 1 if first is None else first
+    if not first >= 1:
+        raise InputError(f"verify: the first block is {first}; block 0 is the genesis, which nothing executed")
+    if wanted is not None and 0 < wanted <= history.first:
+        raise BlockUnknown(
+            f"block {wanted} cannot be verified: the state before it was pruned; the chain is kept from block "
+            f"{history.first} on, so the first that can be is {history.first + 1}"
+        )
+    for number in range(first, last + 1):
+        block = history.find(number)
+        await verify_block(history.state(number - 1), block, history.state(number))
+        if progress is not None:
+            progress(block)
+    return max(0, last - first + 1)
 
 
 async def verify_block(before: Tree, block: Block, after: Tree) -> None:

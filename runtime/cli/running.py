@@ -27,8 +27,8 @@ from runtime.cli.parameters import AsJson, Debug, Kept, Program, TraceFile, Watc
 from runtime.cli.program_file import load_root
 from runtime.cli.screen import Bar, Screen, counted, one_line
 from runtime.json_form import to_json
+from runtime.loop import run as run_to_end
 from runtime.machine import Runtime
-from runtime.machine import run as run_to_end
 from runtime.store import SqliteStore
 from runtime.workers import InFlight
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from reachable import reachable, stored
 
 import runtime
-import runtime.machine as machine_module
+import runtime.keeping as keeping_module
 import runtime.prune as prune_module
 import runtime.store.sqlite as sqlite_store
 from actors import ChildFailed, Process, Root, StoreError, add
@@ -227,8 +227,8 @@ async def check(job: dict[str, Any], expected: list[tuple[str, str]]) -> None:
         if keep is not None:
             pruned = await rt.prune(keep)
             say("swept", *pruned)
-            assert rt._store is not None
-            assert stored(rt._store) == reachable(rt._store), "what is stored is not what is needed"
+            assert rt._history is not None
+            assert stored(rt._history.store) == reachable(rt._history.store), "what is stored is not what is needed"
             assert [block.number for block in rt.blocks()] == list(range(max(first, last - keep + 1), last + 1))
     names = sorted(name for name in os.listdir(os.path.dirname(path)) if name.startswith(os.path.basename(path)))
     assert names == [os.path.basename(path), os.path.basename(path) + "-lock"], f"files were left: {names}"
@@ -322,7 +322,7 @@ if __name__ == "__main__":
     sqlite_store._WAL_PAGES_MAX = 48  # type: ignore[misc]
     sqlite_store._WAL_BYTES_KEPT = 100_000  # type: ignore[misc]
     # Pruning is begun often, and goes in many small steps.
-    machine_module._SLACK_MIN = 2  # type: ignore[misc]
+    keeping_module._SLACK_MIN = 2  # type: ignore[misc]
     prune_module._DUE_MIN = 40  # type: ignore[misc]
     prune_module._MARKS_PER_STEP = 25  # type: ignore[misc]
     prune_module._SWEPT_PER_STEP = 60  # type: ignore[misc]

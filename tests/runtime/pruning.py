@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from model import Heap, whole
 
 import runtime
-import runtime.machine
+import runtime.keeping
 import runtime.prune
 from actors import StoreError
 from runtime import MemoryStore, SqliteStore
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def in_small_steps(patch: Any, marks: int = 5, swept: int = 20) -> None:
     """Let a cycle be begun often, and take many blocks."""
-    patch.setattr(runtime.machine, "_SLACK_MIN", 1)
+    patch.setattr(runtime.keeping, "_SLACK_MIN", 1)
     patch.setattr(runtime.prune, "_DUE_MIN", 1)
     patch.setattr(runtime.prune, "_DUE_SHARE", 0.2)
     patch.setattr(runtime.prune, "_MARKS_PER_STEP", marks)

@@ -22,7 +22,7 @@ from actors.errors import InputError
 from runtime.cli import app
 from runtime.cli.input_lines import InputLines
 from runtime.cli.screen import laid_out, printable
-from runtime.machine import run
+from runtime.loop import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,7 +16,6 @@ from pruning import Open, filling, in_small_steps
 from reachable import reachable, stored
 
 import runtime
-import runtime.machine
 import runtime.prune
 from actors import (
     BlockFailed,

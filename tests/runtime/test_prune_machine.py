@@ -245,7 +245,8 @@ class Pruning(RuleBasedStateMachine):
                 assert caught.value.error == failed
         else:
             block = self.do(self.twin.advance(inputs))
-            idle = self.rt._pruner is None and self.rt._swept is None
+            keeping = self.rt._keeping
+            idle = keeping._pruner is None and keeping._swept is None
             assert self.do(self.rt.advance(inputs)) == block
             self.models[block.hash] = model
             assert shown(self.rt.state()) == model.root.shown()
