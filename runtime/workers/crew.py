@@ -7,13 +7,7 @@
 An activation follows from where it begins alone, so it may be run anywhere, again, or never. Hence the rules here, none
 of which shows in a result:
 
-- What begins together for one slot travels together, in batches of about `_BATCH_S`, and of `_WORTH_S` at least: to send
-  one costs as much as to run a small activation. As much as that is sent as soon as it is started, if a slot has nothing to
-  do: its parent may have much to do before it waits.
-- Two batches are under way in a slot while more are waiting than there are slots, so that it is never idle; one towards
-  the end, so that no slot has the last two while another has none; and one where activations are so long that the way
-  back and there does not count, for what stands behind a long one cannot be done elsewhere.
-- A process whose state is large, or which stands in the middle of `run`, goes to the slot that has it in memory.
+- What travels together, when and to which slot, is decided where it waits (runtime.workers.waiting).
 - A worker that dies takes with it what was in flight in its slot, and that is sent again. The batch that it was at work
   on is suspect, unless it had not begun yet: those in it are sent one by one. Who has a worker to himself when it dies `DEATHS_MAX` times, or is stuck
   `STUCK_MAX` times, traps with a host fault.
@@ -25,10 +19,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import time
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +42,7 @@ from runtime.workers.programs import Unsendable
 from runtime.workers.slot import ProcessSlot, SharedSlot, context
 from runtime.workers.tasks import ALL, STATE, Flight, Place
 from runtime.workers.tracks import InFlight, Tracks
+from runtime.workers.waiting import Waiting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -69,18 +62,10 @@ DEATHS_MAX: Final = 8
 STUCK_MAX: Final = 2
 #: How many workers may die in a slot, one after the other, before they have begun, and nobody be suspected of it.
 STILLBORN_MAX: Final = 8
-#: About how long a batch is to take, and how long at least, if there is as much.
-_BATCH_S: Final = 0.01
-_WORTH_S: Final = 0.000_3
-_BATCH_JOBS_MAX: Final = 256
-#: What takes longer than this is never sent ahead of its time.
-_LONG_S: Final = 0.02
 #: How long a worker may take to begin, where there is a watchdog.
 _START_S_MAX: Final = 60.0
 #: How long what was dropped may take to end by itself.
 _GRACE_S: Final = 0.02
-#: A worker that has so much waiting for it gives some to one that has nothing.
-_BACKLOG_S: Final = 0.02
 
 
 class Crew:
@@ -118,7 +103,6 @@ class Crew:
         ]
         self._loop = asyncio.get_running_loop()
         self._kernel: Kernel | None = None
-        self._waiting: deque[Task] = deque()
         #: All tasks that are waiting or in flight, by their start.
         self._out: dict[Start, Task] = {}
         self._arrived: list[tuple[Record, Ended]] = []
@@ -126,6 +110,7 @@ class Crew:
         self._arrival = anyio.Event()
         self._packer = Packer(store)
         self._costs = Costs()
+        self._waiting = Waiting(self._places, self._costs)
         self._memo = Memo()
         self._losses = 0
         self._resting = False
@@ -189,8 +174,6 @@ class Crew:
         self._arrived.clear()
         self._errors.clear()
         self._waiting.clear()
-        for place in self._places:
-            place.waiting.clear()
         flying = {task.start: task for place in self._places for flight in place.flights for task in flight.tasks}
         self._out = flying
         for task in flying.values():
@@ -239,10 +222,7 @@ class Crew:
             same.record, same.dropped = task.record, False
             return
         self._out[task.start] = task
-        lodging = task.lodging
-        queue = self._waiting if lodging is None or not lodging.there() else lodging.place.waiting
-        queue.append(task)
-        if len(queue) * self._seconds(task) >= _WORTH_S and not all(place.flights for place in self._places):
+        if self._waiting.add(task) and not all(place.flights for place in self._places):
             self.send()
 
     # --- sent ---
@@ -257,22 +237,25 @@ class Crew:
         if kernel.losses != self._losses:
             self._losses = kernel.losses
             self._let_go(kernel)
-        sent = bool(self._waiting) or any(place.waiting for place in self._places)
+        waiting = self._waiting
+        sent = bool(waiting)
         while sent:
             sent = False
             for place in sorted(self._places, key=_flights):
-                if len(place.flights) < self._depth(place) and (tasks := self._next(place, kernel)):
+                if len(place.flights) < waiting.depth(place) and (tasks := waiting.take(place, self._wanted)):
                     self._submit(place, tasks)
                     sent = True
         for place in self._places:
             if place.flights:
                 self._doom(place, place.flights[0])
 
-    def _depth(self, place: Place) -> int:
-        queue = place.waiting or self._waiting
-        if not queue or (self._costs.seconds(queue[0].cls) or 0.0) > _LONG_S:
-            return 1
-        return 2 if len(self._waiting) + len(place.waiting) > len(self._places) else 1
+    def _wanted(self, task: Task) -> bool:
+        """Tell whether somebody still waits for a task; forget it, if not."""
+        assert self._kernel is not None
+        if task.record is not None and self._kernel.alive(task.record):
+            return True
+        self._out.pop(task.start, None)
+        return False
 
     def _let_go(self, kernel: Kernel) -> None:
         """Note which processes in flight are no more."""
@@ -288,51 +271,9 @@ class Crew:
         tasks = flight.tasks
         if flight.doomed is None and (
             (flight.dropped and any(task.dropped for task in tasks))
-            or (self._waiting and all(task.record is None for task in tasks))
+            or (self._waiting.anywhere and all(task.record is None for task in tasks))
         ):
             flight.doomed = self._loop.call_later(_GRACE_S, self._replace, place, flight)
-
-    def _next(self, place: Place, kernel: Kernel) -> list[Task]:
-        """Return what travels to a slot together, next."""
-        tasks: list[Task] = []
-        seconds = 0.0
-        share = -(-len(self._waiting) // (2 * len(self._places)))
-        if self._waiting:
-            share = max(share, math.ceil(_WORTH_S / self._seconds(self._waiting[0])))
-        while len(tasks) < _BATCH_JOBS_MAX and seconds < _BATCH_S:
-            queue = place.waiting or (self._waiting if len(tasks) < share else None) or self._backlog(place, tasks)
-            if not queue:
-                break
-            task = queue[0]
-            if task.alone and (tasks or self._elsewhere(task, place)):
-                break
-            queue.popleft()
-            if task.record is None or not kernel.alive(task.record):
-                self._out.pop(task.start, None)
-                continue
-            tasks.append(task)
-            if task.alone:
-                break
-            seconds += self._seconds(task)
-        return tasks
-
-    def _seconds(self, task: Task) -> float:
-        """Return about how long a task takes; where nobody knows, it may be long."""
-        return self._costs.seconds(task.cls) or _BATCH_S
-
-    def _elsewhere(self, task: Task, place: Place) -> bool:
-        """Tell whether a task whose worker died at a place can be run at another one at once."""
-        return task.avoids is place and any(not other.flights for other in self._places if other is not place)
-
-    def _backlog(self, place: Place, tasks: list[Task]) -> deque[Task] | None:
-        """Return the queue of a slot that has more than it can do soon, for one that has nothing at all."""
-        if tasks or place.flights:
-            return None
-        for other in self._places:
-            known = [self._seconds(task) for task in other.waiting]
-            if len(known) > 1 and sum(known) > _BACKLOG_S:
-                return other.waiting
-        return None
 
     def _submit(self, place: Place, tasks: list[Task]) -> None:
         slot = place.slot
@@ -463,7 +404,7 @@ class Crew:
             self._fail(task, error)
             return
         task.lodging = None
-        self._waiting.appendleft(task)
+        self._waiting.add_first(task)
 
     def _fail(self, task: Task, error: Exception) -> None:
         self._out.pop(task.start, None)
@@ -534,8 +475,7 @@ class Crew:
         place.flights.clear()
         self._watch(place)
         place.slot.replace()
-        self._waiting.extendleft(reversed(place.waiting))
-        place.waiting.clear()
+        self._waiting.let_go(place)
         return tasks
 
     def _died(self, place: Place, *, stuck: bool) -> None:
@@ -578,7 +518,7 @@ class Crew:
             return
         task.lodging = None
         task.brings = max(task.brings, STATE)
-        self._waiting.appendleft(task)
+        self._waiting.add_first(task)
 
     def _give_up(self, record: Record, error: str, told: str) -> None:
         """Let a process trap with a host fault."""
