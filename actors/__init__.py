@@ -17,6 +17,7 @@ So its result depends on its inputs alone. Pure: no event loop, no I/O, no clock
 """
 
 from actors.changes import Change, Changes
+from actors.codecs import codec
 from actors.envelope import Limits
 from actors.errors import (
     BlockFailed,
@@ -46,6 +47,7 @@ from actors.errors import (
     ValueRefused,
     VerifyFailed,
 )
+from actors.freezing import freeze
 from actors.heap import Heap
 from actors.keys import Key, Name, Path
 from actors.mail import Actor, NoAnswer
@@ -59,7 +61,7 @@ from actors.region import Region, View
 from actors.supervision import Ladder, Supervised
 from actors.transactions import Transaction
 from actors.trap import Trap, TrapKind
-from actors.values import ABSENT, codec, freeze
+from actors.values import ABSENT
 from actors.workspaces import Team
 
 __all__ = [

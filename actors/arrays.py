@@ -25,9 +25,11 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
+from actors.codecs import exact_codec
+from actors.decoding import decode_next
 from actors.errors import CallRefused, LimitExceeded, ValueRefused
 from actors.limits import VALUE_BYTES_MAX, VALUE_DEPTH_MAX
-from actors.values import decode_next, encode, exact_codec
+from actors.values import encode
 from actors.wire import varint
 
 try:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.values import ABSENT, encode, freeze, show
+from actors.freezing import freeze
+from actors.values import ABSENT, encode, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -21,7 +21,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from actors.codecs import exact_of, handed
+from actors.encoding import encode_plain
 from actors.errors import LimitExceeded, ProgramError
+from actors.freezing import freeze
 from actors.keys import show_key
 from actors.limits import (
     BUCKET_ENTRIES_MAX,
@@ -32,7 +35,7 @@ from actors.limits import (
 )
 from actors.quota import Quota
 from actors.tree import EMPTY, Tree
-from actors.values import ABSENT, decode, encode, encode_plain, exact_of, freeze, handed
+from actors.values import ABSENT, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -76,7 +79,7 @@ def to_slot(value: Any) -> Slot:
     """Return the slot of a value that a program hands in: frozen, checked, encoded unless it is a small scalar.
 
     Raises:
-        ValueRefused, LimitExceeded: as `actors.values.freeze` and `encode`.
+        ValueRefused, LimitExceeded: as `freeze` and `encode`.
     """
     kind = type(value)
     if kind is int:

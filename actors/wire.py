@@ -14,6 +14,8 @@ _SMALL: Final = tuple(bytes((n,)) for n in range(128))
 
 #: No count or length on the wire takes more bytes than this (63 bits).
 VARINT_BYTES_MAX: Final = 9
+#: Counts and sizes below this take one byte.
+ORDINARY: Final = 128
 
 
 def varint(number: int) -> bytes:

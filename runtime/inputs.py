@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from actors.cells import from_cell
+from actors.encoding import encode_plain
 from actors.errors import InputError, LimitExceeded
+from actors.freezing import freeze
 from actors.keys import Key, encode_key
 from actors.memory import Formed, Slot, slot_at
 from actors.region import View
 from actors.tree import EMPTY
-from actors.values import encode, encode_plain, freeze
+from actors.values import encode
 
 #: A heap's entries, or a function that makes them when there is no store yet.
 Genesis: TypeAlias = (

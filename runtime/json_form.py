@@ -33,9 +33,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from pyrsistent import pmap, pset, pvector
 
 from actors.errors import CodecError, InputError, ProgramError
+from actors.freezing import freeze
 from actors.keys import Key, encode_key, plain
 from actors.limits import VALUE_BYTES_MAX, VALUE_DEPTH_MAX
-from actors.values import decode, encode, freeze
+from actors.values import decode, encode
 from actors.wire import Cursor, varint
 
 #: What the json module makes and takes.

@@ -55,7 +55,7 @@ _MADE_BY: Final = {
     },
 }
 _HEAPS: Final = frozenset({"actors.Heap", "actors.heap.Heap"})
-_FREEZES: Final = frozenset({"actors.freeze", "actors.values.freeze", "pyrsistent.freeze"})
+_FREEZES: Final = frozenset({"actors.freeze", "actors.freezing.freeze", "pyrsistent.freeze"})
 _FROZEN: Final = {"set": "pset", "dict": "pmap", "shuffled": "pmap", "pset": "pset", "pmap": "pmap"}
 _SET_METHODS: Final = frozenset({"union", "intersection", "difference", "symmetric_difference", "copy"})
 _PERSISTENT_METHODS: Final = frozenset(

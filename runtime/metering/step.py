@@ -29,7 +29,7 @@ from operator import itemgetter
 from threading import RLock, current_thread, get_ident, main_thread
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from actors import values
+from actors import codecs
 from actors.meter import GAS_MAX, Exhausted, Meter
 from runtime.metering.rules import NEXT, TICKS
 
@@ -246,7 +246,7 @@ def aside(function: Callable[[Any], Any], thing: Any) -> Any:
         state.meter = meter
 
 
-values.call_codec = aside
+codecs.call_codec = aside
 
 
 def charge(gas: int) -> None:

@@ -34,12 +34,13 @@ from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.calls import Put
+from actors.encoding import encode_plain
 from actors.envelope import Limits
 from actors.errors import KernelBug, ReplayDiverged
 from actors.memory import Formed, form_of
 from actors.region import View
 from actors.trap import TrapKind
-from actors.values import ABSENT, decode, encode, encode_plain
+from actors.values import ABSENT, decode, encode
 from runtime.workers.frames import first, form, split
 from runtime.workers.parcel import Parcel, Received
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from actors.codecs import adopt_codec, codecs_of
 from actors.errors import ProgramError
-from actors.values import adopt_codec, codecs_of
 from runtime.metering import adopt_sources, sources_of
 from runtime.workers.frames import join
 

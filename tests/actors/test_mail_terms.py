@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import CallRefused, KeyRefused, LimitExceeded, ProgramError, ValueRefused
+from actors.freezing import freeze
 from actors.limits import MESSAGE_BYTES_MAX, MESSAGES_MAX, VALUE_BYTES_MAX
 from actors.mail import Actor, check_actor_name, checked, plain
 from actors.memory import Memory
 from actors.office import PostOffice
-from actors.values import encode, freeze
+from actors.values import encode
 
 
 class Quiet(Actor):

@@ -28,10 +28,11 @@ from actors import (
     add,
 )
 from actors.changes import changes_of
+from actors.freezing import freeze
 from actors.keys import encode_key
 from actors.memory import Memory
 from actors.merge import check_resolve, merge
-from actors.values import encode, freeze
+from actors.values import encode
 
 often = settings(deadline=None, max_examples=100)
 

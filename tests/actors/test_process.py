@@ -33,10 +33,11 @@ from actors import (
 )
 from actors.calls import CALLS, Drop, Get, Put, Ret, Snapshot, Status
 from actors.changes import changes_of
+from actors.freezing import freeze
 from actors.keys import encode_key
 from actors.memory import Memory, form_of
 from actors.process import check_program, defined
-from actors.values import encode, freeze
+from actors.values import encode
 
 
 class Child(Process):

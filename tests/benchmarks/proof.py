@@ -16,12 +16,13 @@ from heap import accounts, keys_of
 from turns import spread
 
 from actors import ABSENT, Key, Proof
+from actors.freezing import freeze
 from actors.heap import Heap
 from actors.keys import encode_key
 from actors.memory import Memory
 from actors.prove import prove
 from actors.tree import EMPTY, Tree
-from actors.values import encode, freeze
+from actors.values import encode
 
 
 def state_of(entries: int) -> Tree:

@@ -29,9 +29,10 @@ from actors.errors import (
     OutOfGas,
     ProgramError,
 )
+from actors.freezing import freeze
 from actors.merge import MergeConflict
 from actors.region import Region
-from actors.values import ABSENT, encode, freeze, same
+from actors.values import ABSENT, encode, same
 
 Key = tuple[Any, ...]
 Heap = dict[Key, Any]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.values import ABSENT, encode, freeze
+from actors.freezing import freeze
+from actors.values import ABSENT, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyrsistent import pmap, pset, pvector
 
+from actors.codecs import codec
 from actors.errors import InputError, KeyRefused, ValueRefused
+from actors.freezing import freeze
 from actors.keys import encode_key
 from actors.limits import VALUE_DEPTH_MAX
-from actors.values import codec, encode, freeze
+from actors.values import encode
 from runtime.json_form import (
     INT_BITS_PLAIN_MAX,
     from_json,

@@ -14,7 +14,8 @@ from mail_programs import Apart, Hosting, Mixed, Shy, mail
 from ways import every_way
 
 import runtime
-from actors.values import encode, freeze
+from actors.freezing import freeze
+from actors.values import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

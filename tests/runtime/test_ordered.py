@@ -18,7 +18,8 @@ from ways import every_way
 
 import runtime
 from actors import CallRefused, Process, ProgramError, Root, ValueRefused, ordered
-from actors.values import encode, freeze
+from actors.freezing import freeze
+from actors.values import encode
 from runtime.stepper import Shuffle
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from wasm_programs import Burner, Parent
 from wasm_texts import ADDER
 
 import runtime
+from actors.freezing import freeze
 from actors.memory import Memory
-from actors.values import encode, freeze
+from actors.values import encode
 from actors.wasm import forget_instances
 from actors.wasm.engine import from_text
 from examples.wasm.programs import Guests
