@@ -18,9 +18,10 @@ from actors.tree import EMPTY, Tree
 from actors.values import ABSENT, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from actors.memory import Memory, Written
+    from actors.region import View
 
 
 class Change(NamedTuple):
@@ -90,6 +91,34 @@ class Changes:
                 and (high is None or entry[0][size:] < high)
             ]
         )
+
+    def machine_rebased(self, keys: Collection[bytes], regions: Collection[bytes], base: View) -> Changes:
+        """Return these changes as they are against another base, in a few places. O(what changed there), for trees.
+
+        Args:
+            keys: keys, encoded, whose old values are to be those of the base.
+            regions: prefixes, encoded, of such keys.
+            base: a whole heap.
+        """
+        before, after = self.machine_heaps
+        tree, laid = base.machine_layers()
+
+        def old(form: bytes) -> Slot:
+            return laid[form] if form in laid else slot_of(tree.get(form))
+
+        if before is not EMPTY or after is not EMPTY:
+            changed = [form for form in keys if before.get(form) != after.get(form)]
+            for prefix in regions:
+                found = before.extract(prefix).difference(after.extract(prefix))
+                changed += [prefix + form for form, _, _ in found]
+            if not changed:
+                return self
+            return Changes(None, before.update([(form, form_of(old(form))) for form in changed]), after)
+        slots = self.machine_slots()
+        other = {form for form, _, _ in slots if form in keys or any(map(form.startswith, regions))}
+        if not other:
+            return self
+        return Changes([(form, old(form) if form in other else was, now) for form, was, now in slots])
 
     def __iter__(self) -> Iterator[Change]:
         for key, old, new in self.machine_slots():

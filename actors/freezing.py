@@ -167,7 +167,8 @@ def brief(thing: object) -> str:
         return f"an int of {thing.bit_length()} bits"
     if isinstance(thing, (str, int, float, bytes, bool, type(None))) and len(text := ascii(thing)) <= 40:
         return text
-    return f"a {type(thing).__qualname__}"
+    name = type(thing).__qualname__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def alike(what: str) -> ValueRefused:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from actors.changes import Changes, slot_of
-from actors.errors import CallRefused, LimitExceeded, ProgramError
+from actors.errors import CallRefused, LimitExceeded, ProgramError, ValueRefused
 from actors.keys import Key, encode_key, read_key, show_key
 from actors.memory import Memory, Slot, form_of, placed_error, same_slot, to_slot, value_of
 from actors.region import Region
@@ -91,7 +91,7 @@ Resolve: TypeAlias = Callable[[Key, Any, Any, Any], Any] | Mapping[Key | Region,
 
 
 def add(base: Any, ours: Any, theirs: Any) -> Any:
-    """A resolver for counters: both sides' increments count. An absent counter is 0."""
+    """A resolver for counters: both sides' increments count. An absent counter is 0, and to delete one is to take it all off."""
     start, mine, other = (0 if value is ABSENT else value for value in (base, ours, theirs))
     return mine + (other - start)
 
@@ -200,11 +200,23 @@ def _settle(clashes: list[_Clash], resolve: Resolve | None, place: str) -> dict[
         if resolver is None:
             conflicts.append((key, base, ours, theirs))
         else:
-            answer = resolver(base, ours, theirs)
-            settled[form] = ABSENT if answer is ABSENT else to_slot(answer)
+            settled[form] = _settled(resolver, key, place, base, ours, theirs)
     if conflicts:
         raise MergeConflict(place, conflicts)
     return settled
+
+
+def _settled(resolver: Resolver, key: Any, place: str, base: Any, ours: Any, theirs: Any) -> Slot:
+    """Return what a resolver makes of a key; its errors name that."""
+    where = f"merge into {place}, where {show_key(key)} was changed on both sides"
+    try:
+        answer = resolver(base, ours, theirs)
+        return ABSENT if answer is ABSENT else to_slot(answer)
+    except (CallRefused, LimitExceeded, ValueRefused) as error:
+        raise placed_error(where, error) from None
+    except Exception as error:
+        error.add_note(f"{where}: {show(base)} there before, here {show(ours)}, in the child {show(theirs)}")
+        raise
 
 
 def _resolver(resolve: Resolve, form: bytes, key: Key) -> Resolver | None:

@@ -162,6 +162,7 @@ class Process(Maps, Workspaces, Ordered, Supervision):
         gas: int | None = None,
         placement: Placement | None = None,
         limits: Limits | None = None,
+        new: bool = False,
     ) -> None:
         """PUT: create a child, change it, start it. Waits until the child is stopped; never for what it then starts.
 
@@ -177,9 +178,11 @@ class Process(Maps, Workspaces, Ordered, Supervision):
                 the child begins then. Without a meter here, None is no meter there.
             placement: where its activations run from now on; as its program says, if not given.
             limits: what it, and all below it, may have from now on; this process's own, if not given, where it has any.
+            new: whether there must be no such child yet.
 
         Raises:
-            ProgramError: an argument is refused, or a child without a program was to be started; nothing was changed.
+            ProgramError: an argument is refused, a child without a program was to be started, or one that is `new` is
+                there; nothing was changed.
         """
         check_name(child)
         if program is not None and (not isinstance(program, type) or "_runs" not in program.__dict__):
@@ -192,7 +195,7 @@ class Process(Maps, Workspaces, Ordered, Supervision):
             check_limits(limits)
         copied = () if values is None else _copied(values)
         deleted = () if delete == () else _deleted(delete)
-        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement, limits)))
+        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement, limits, bool(new))))
 
     async def get(self, child: Name, *wanted: Key | Region) -> Any:
         """GET: copy out of a child. Waits until it is stopped.

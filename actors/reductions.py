@@ -19,9 +19,9 @@ from typing import Any
 
 from pyrsistent import PSet, PVector, pset
 
-from actors.errors import CallRefused, ProgramError
+from actors.errors import CallRefused, KeyRefused, ProgramError
 from actors.merge import add, check_resolve
-from actors.values import ABSENT, show
+from actors.values import ABSENT, encode, show
 
 __all__ = ["add", "append", "check_reductions", "maximum", "minimum", "union"]
 
@@ -34,7 +34,7 @@ def check_reductions(reductions: object, program: str) -> None:
         program: its name, for the error.
 
     Raises:
-        ProgramError: it is no mapping of keys and Regions to functions.
+        ProgramError: it is no mapping of keys and Regions to functions; KeyRefused, where one is no key.
     """
     named = f"{program}: reductions"
     if not isinstance(reductions, Mapping):
@@ -46,24 +46,35 @@ def check_reductions(reductions: object, program: str) -> None:
         check_resolve(reductions, named)
     except CallRefused as refused:
         raise ProgramError(str(refused)) from None
+    except KeyRefused as refused:
+        raise KeyRefused(f"{named}: {refused}") from None
 
 
 def minimum(base: Any, ours: Any, theirs: Any) -> Any:
-    """The least of what the children left; of an absent key, the other side's."""
+    """The least of what the children left; of an absent key, the other side's. Of NaN and a number, the number."""
     if ours is ABSENT or theirs is ABSENT:
         return theirs if ours is ABSENT else ours
-    return min(ours, theirs)
+    return theirs if _before(theirs, ours) else ours
 
 
 def maximum(base: Any, ours: Any, theirs: Any) -> Any:
-    """The greatest of what the children left; of an absent key, the other side's."""
+    """The greatest of what the children left; of an absent key, the other side's. Of NaN and a number, NaN."""
     if ours is ABSENT or theirs is ABSENT:
         return theirs if ours is ABSENT else ours
-    return max(ours, theirs)
+    return theirs if _before(ours, theirs) else ours
+
+
+def _before(one: Any, other: Any) -> bool:
+    """Tell whether one value comes before another: of two that are equal and not the same (0.0, -0.0), by their bytes."""
+    if one != one or other != other:
+        return bool(one == one)
+    return encode(one) < encode(other) if one == other else bool(one < other)
 
 
 def union(base: Any, ours: Any, theirs: Any) -> Any:
     """A set with all that any child put in, without what any child took out. An absent set is an empty one."""
+    if ours is ABSENT and theirs is ABSENT:
+        return ABSENT
     was, mine, other = (_set(side) for side in (base, ours, theirs))
     return (mine - (was - other)) | (other - was)
 

@@ -9,8 +9,8 @@ deterministic: on the same heap an exception comes again, and so does an empty m
 those tries are made that may end otherwise: with more gas, after a host fault, or with other values. What failed by an
 exception is started again after a back-off, when its parent has changed something, or the block's time has.
 
-Where a ladder stands is in the supervisor's heap, under `("supervision", name)` unless it says otherwise: it is part of
-the state, survives restarts, and goes back with a revert. A back-off is counted in calls of `supervise`: a supervisor that
+Where a ladder stands is in the supervisor's heap, under `("supervision", *path, name)` unless it says otherwise: it is part
+of the state, survives restarts, and goes back with a revert. A back-off is counted in calls of `supervise`: a supervisor that
 runs once a block counts blocks.
 """
 
@@ -20,12 +20,15 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from actors.errors import CallRefused
+from actors.keys import show_key
 from actors.trap import Trap, TrapKind
+from actors.values import show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from actors.envelope import Limits
+    from actors.heap import Heap
     from actors.keys import Key, Name
     from actors.process import Placement, Process
 
@@ -59,8 +62,10 @@ class Ladder:
 
     def __post_init__(self) -> None:
         _check_gas("Ladder: gas", self.gas)
-        if not all(type(one) is int and one >= 0 for one in self.backoff):
-            raise CallRefused(f"Ladder: backoff is {self.backoff!r}; it is how many calls to wait, each at least 0")
+        if not _are_counts(self.backoff):
+            raise CallRefused(
+                f"Ladder: backoff is {self.backoff!r}; it is a tuple of how many calls to wait, each at least 0"
+            )
         if self.tries is not None and (type(self.tries) is not int or self.tries < 0):
             raise CallRefused(f"Ladder: tries is {self.tries!r}; it is an int, at least 0")
         if self.then not in _THEN:
@@ -98,7 +103,7 @@ class Supervised(NamedTuple):
     state: Literal["done", "waiting", "given up"]
     #: Why it stopped last.
     trap: Trap
-    #: How many tries were made, its first start not counted.
+    #: How far the ladder was climbed: tries that were made, its first start not counted, and those that were left out.
     tries: int
 
 
@@ -132,6 +137,10 @@ class Supervision:
             ProgramError: as PUT.
         """
         process = cast("Process", self)
+        if program is None and isinstance(values.get("program"), type):
+            raise CallRefused(
+                f"call: a program is the second argument: call({child!r}, {values['program'].__name__}, …)"
+            )
         await process.put(
             child,
             values,
@@ -155,12 +164,14 @@ class Supervision:
             How it stopped in the end.
 
         Raises:
-            ChildFailed, OutOfGas: it trapped, and not for want of gas; or the last was not enough.
+            ChildFailed, OutOfGas: it trapped, and not for want of gas, nor of its host; or the last was not enough.
             NoSuchChild: there is no such child.
+            CallRefused: it was never started; or this is no such gas.
         """
         process = cast("Process", self)
+        _check_gas("retry: gas", gas)
         ladder = Ladder(gas=tuple(gas))
-        trap = await process.status(child)
+        trap = await _started(process, "retry", child)
         rung = 0
         while trap.failed:
             found = ladder.next(rung, trap, changed=False) if ladder.gas else None
@@ -181,7 +192,9 @@ class Supervision:
             child: its name.
             ladder: how.
             values: put into it before each try.
-            key: where in this heap it stands how far the ladder was climbed; `("supervision", child)` if not given.
+            key: where in this heap it stands how far the ladder was climbed; `("supervision", *path, child)` if not given,
+                with this process's path. It is deleted when the child is done. One that was given up stays so: delete it
+                to supervise another child of that name.
 
         Returns:
             Whether it stopped well, or is to wait, or was given up.
@@ -189,14 +202,14 @@ class Supervision:
         Raises:
             ChildFailed, OutOfGas: no try is left, and the ladder says to escalate.
             NoSuchChild: there is no such child.
-            CallRefused: it was never started.
+            CallRefused: it was never started; that is no ladder; or something else stands under the key.
         """
         process = cast("Process", self)
-        at = ("supervision", child) if key is None else key
-        trap = await process.status(child)
-        if trap.kind is TrapKind.NEW:
-            raise CallRefused(f"supervise: {child!r} was never started; start it with put(…, start=True)")
-        tries, left = process.heap.get(at, (0, 0))
+        if not isinstance(ladder, Ladder):
+            raise CallRefused(f"supervise: {ladder!r} is no ladder; it is made as in Ladder(gas=(1_000, 10_000))")
+        at = ("supervision", *process.path, child) if key is None else key
+        trap = await _started(process, "supervise", child)
+        tries, left = _stand(process.heap, at)
         while trap.failed:
             if left > 1:
                 process.heap[at] = (tries, left - 1)
@@ -218,6 +231,29 @@ class Supervision:
         return Supervised("done", trap, tries)
 
 
-def _check_gas(named: str, gas: tuple[int, ...]) -> None:
-    if not all(type(one) is int and one >= 0 for one in gas) or list(gas) != sorted(set(gas)):
-        raise CallRefused(f"{named} is {gas!r}; each is an int, at least 0, and more than the one before")
+async def _started(process: Process, named: str, child: Name) -> Trap:
+    """Return how a child stopped that was started some time."""
+    trap = await process.status(child)
+    if trap.kind is TrapKind.NEW:
+        raise CallRefused(f"{named}: {child!r} was never started; start it with put(…, start=True)")
+    return trap
+
+
+def _stand(heap: Heap, at: Key) -> tuple[int, int]:
+    """Return how many tries are behind, and how many calls are left to wait, as a heap has it."""
+    found = heap.get(at, (0, 0))
+    if type(found) is not tuple or [type(one) for one in found] != [int, int]:
+        raise CallRefused(
+            f"supervise: under the key {show_key(at)} there is {show(found)}, and not how far a ladder was climbed; "
+            "pass another key=, which is used for that alone"
+        )
+    return found
+
+
+def _are_counts(found: object) -> bool:
+    return isinstance(found, (tuple, list)) and all(type(one) is int and one >= 0 for one in found)
+
+
+def _check_gas(named: str, gas: Any) -> None:
+    if not _are_counts(gas) or list(gas) != sorted(set(gas)):
+        raise CallRefused(f"{named} is {gas!r}; it is a tuple of ints, each at least 0, and more than the one before")

@@ -16,14 +16,15 @@ their lines, and the parent's heap is as it was.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from actors.errors import CallRefused
+from actors.errors import CallRefused, ChildFailed, NoSuchChild, ProgramError
 from actors.merge import check_resolve
 from actors.writers import Workspace, Writers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
@@ -56,23 +57,33 @@ class Workspaces:
         Args:
             name: the child's.
             program: what it runs.
-            values: put on top of the copy: what it alone is told. Only if it changes them are they merged.
+            values: put on top of the copy: what it alone is told, as it is now. Only if it changes them are they merged.
             gas: what its meter is filled with at each start, as for `put`.
             placement: where it runs, as for `put`.
             limits: what it may have, as for `put`.
 
         Raises:
-            CallRefused: a child of that name was forked, and not joined yet.
+            CallRefused: there is a child of that name: forked and not joined yet, in this activation or an earlier one, or
+                put there.
             ProgramError: as PUT.
         """
+        if values is not None and not isinstance(values, Mapping):
+            raise CallRefused(
+                f"fork: values is a {type(values).__qualname__}; it is a mapping of keys to values, put on top of the copy"
+            )
         writers = _writers_of(self)
-        if name in writers.under_way:
-            raise CallRefused(f"fork: {name!r} was forked and not joined yet; join it first, or take another name")
         process = cast("Process", self)
         workspace = Workspace((*process.path, name), program, values or {}, gas, limits)
         writers.begin(workspace, process.heap.region())
         await process.put(
-            name, workspace.content(), program=program, start=True, gas=gas, placement=placement, limits=limits
+            name,
+            workspace.content(),
+            program=program,
+            start=True,
+            gas=gas,
+            placement=placement,
+            limits=limits,
+            new=True,
         )
         writers.under_way[name] = workspace
 
@@ -91,12 +102,19 @@ class Workspaces:
 
         Raises:
             MergeConflict: with every key in conflict, both its writers and their lines.
+            CallRefused: it stands in the middle of its `run`, and would not come to its end.
             NoSuchChild, ChildFailed, OutOfGas: as GET.
         """
         check_resolve(resolve, "join: resolve")
-        writers = _writers_of(self)
-        changes = await writers.merge(name, resolve)
-        await cast("Process", self).drop(name)
+        process = cast("Process", self)
+        trap = await process.status(name)
+        if trap.middle and not trap.failed:
+            raise CallRefused(
+                f"join: {name!r} stands in the middle of its run, at ret() or barrier(), and a join ends it; "
+                "start it again first (a team does that for barriers), or merge() it and drop() it"
+            )
+        changes = await _writers_of(self).merge(name, resolve)
+        await process.drop(name)
         return changes
 
     def team(self, *, resolve: Resolve | None = None) -> Team:
@@ -131,9 +149,10 @@ class Team:
         #: Those that are not at their end, in the order in which they were started.
         self._members: list[Name] = []
         self._forked = 0
-        self._over = False
+        self._begun = self._over = False
 
     async def __aenter__(self) -> Self:
+        self._begun = True
         return self
 
     async def fork(
@@ -160,6 +179,8 @@ class Team:
             Its name.
         """
         self._check()
+        if not isinstance(program, type):
+            raise ProgramError(f"team: {program!r} is no program; that comes first, and a name as in fork(P, name=…)")
         if name is None:
             name = f"{self._named}.{self._forked}"
         await self._process.fork(name, program, values, gas=gas, placement=placement, limits=limits)
@@ -172,18 +193,24 @@ class Team:
 
         Raises:
             MergeConflict, ChildFailed, OutOfGas: as `join`; the heap is as it was, and the members are dropped.
+            CallRefused: a member was joined or dropped by hand; the others are dropped.
         """
         self._check()
         process, writers = self._process, self._writers
         before, joins = process.heap.region(), writers.joins
         try:
+            for name in self._members:
+                if name not in writers.under_way:
+                    raise CallRefused(f"team: its member {name!r} was joined or dropped; leave both to the team")
             waiting = [(await process.status(name)).middle for name in self._members]
             for name in self._members:
                 await writers.merge(name, self._resolve)
-        except Exception:
+        except Exception as error:
             process.heap[()] = before
             writers.withdraw(joins)
             await self._drop()
+            if isinstance(error, ChildFailed):
+                error.add_note("it was a member of a team, all of whose members were dropped")
             raise
         members, self._members = self._members, []
         merged = process.heap.region()
@@ -203,20 +230,22 @@ class Team:
             # Members may come to more barriers than their parent has an interest in.
             while self._members:
                 await self.barrier()
-        elif isinstance(error, Exception):
-            # On any other exception the process is at its end, and makes no more calls.
+        elif not isinstance(error, GeneratorExit):
+            # With that the process is at its end, and makes no more calls.
             await self._drop()
         self._over = True
 
     def _check(self) -> None:
-        if self._over:
-            raise CallRefused("team: it is over; make another one with `async with self.team() as team`")
+        if self._over or not self._begun:
+            what = "is over; make another one" if self._over else "has not begun; begin it"
+            raise CallRefused(f"team: it {what} with `async with self.team() as team`")
 
     async def _drop(self) -> None:
         members, self._members = self._members, []
         self._over = True
         for name in members:
-            await self._process.drop(name)
+            with suppress(NoSuchChild):  # dropped by hand
+                await self._process.drop(name)
 
 
 def _writers_of(process: Any) -> Writers:

@@ -6,25 +6,27 @@ a heap that remembers at which line the keys in question were written last. What
 dropped. The lines come by GET, so that a process that is restored from its journal is told the same ones.
 
 What has no line: the process itself, where it changed a key that a child changed as well; a child that was started in an
-earlier activation, or that trapped and was then started again in another way.
+earlier activation, or that trapped and was then started again in another way; and what came of the path or the random numbers
+of a process below the child, which then has another path.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from pyrsistent import PMap
 
-from actors.errors import ChildFailed, NoSuchChild, ProgramError
+from actors.errors import ChildFailed, ProgramError
+from actors.freezing import freeze
 from actors.heap import Heap
 from actors.keys import encode_key, path_text
-from actors.memory import form_of, same_slot, to_slot
+from actors.memory import form_of, named_error, same_slot, to_slot
 from actors.merge import CONFLICTS_SHOWN_MAX, MergeConflict, Writer
 from actors.metered import MeteredHeap
+from actors.region import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from actors.merge import Resolve
     from actors.meter import Meter
     from actors.process import Process
-    from actors.region import Region, View
+    from actors.region import Region
 
     _Program = Process
     _Heap = Heap
@@ -62,8 +64,8 @@ class Workspace:
     ) -> None:
         self.path = path
         self.program = program
-        #: In the order of their keys where they come in that of their hashes.
-        self.values = dict(sorted(values.items(), key=_first_form) if isinstance(values, PMap) else values)
+        #: What it alone is told: frozen, for it is put there again at every start.
+        self.values = _frozen(values)
         self.gas = gas
         self.limits = limits
         #: The heaps that it was started on: one, and another for every barrier.
@@ -74,6 +76,27 @@ class Workspace:
     def content(self) -> dict[Any, Any]:
         """Return what is put into it at a start: the last heap, and its values on top."""
         return {(): self.starts[-1], **self.values}
+
+    def changes(self, found: Changes) -> Changes:
+        """Return what it changed since its last start, against its parent's heap: what it was told was not there."""
+        if not self.values:
+            return found
+        forms = {encode_key(key): type(value) is View for key, value in self.values.items()}
+        keys = {form for form, region in forms.items() if not region}
+        return found.machine_rebased(keys, forms.keys() - keys, self.starts[-1])
+
+
+def _frozen(values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return values as they are put: in the order of their keys where they come in that of their hashes."""
+    items = sorted(values.items(), key=_first_form) if isinstance(values, PMap) else values.items()
+    return {key: value if type(value) is View else _frozen_at(key, value) for key, value in items}
+
+
+def _frozen_at(key: Key, value: Any) -> Any:
+    try:
+        return freeze(value)
+    except ProgramError as error:
+        raise named_error(key, error) from None
 
 
 def _first_form(item: tuple[Key, Any]) -> bytes:
@@ -122,6 +145,8 @@ class Writers:
         process = self._process
         changes: Changes = await process.get(name)
         workspace = self.under_way.get(name)
+        if workspace is not None:
+            changes = workspace.changes(changes)
         try:
             settled = process.heap.merge(changes, process.reductions if resolve is None else resolve)
         except MergeConflict as conflict:
@@ -183,6 +208,7 @@ class Writers:
         """
         process, workspace = self._process, joined.workspace
         program: type[Process] | None = _traced(workspace, forms)
+        begun = False
         try:
             for heap in workspace.starts[: joined.starts]:
                 await process.put(
@@ -193,18 +219,20 @@ class Writers:
                     gas=workspace.gas,
                     placement="loop",
                     limits=workspace.limits,
+                    new=not begun,
                 )
-                program = None
+                program, begun = None, True
             again = await process.get(_AGAIN)
             lines = again[_LINES]
         except (ProgramError, ChildFailed):
-            # There is no room for one child more, or for its lines; or it traps, where it did not when it was started again.
+            # There is no room for one child more, or for its lines, or one of that name; or it traps, where it did not when
+            # it was started again.
             lines = (None,) * len(forms)
         else:
             pairs = [(_new(again, form), _new(joined.changes, form)) for form in forms]
             same = [one is not None and same_slot(one, other) for one, other in pairs]
             lines = [line if known else None for line, known in zip(lines, same, strict=True)]
-        with suppress(NoSuchChild):
+        if begun:
             await process.drop(_AGAIN)
         return list(lines)
 
@@ -294,6 +322,10 @@ class _Tracing(_Heap):
 
     def update(self, values: Mapping[Key, Any] | Iterable[tuple[Key, Any]] = (), /, **more: Any) -> None:
         super().update(values, **more)
+        self._look()
+
+    def write(self, slots: dict[bytes, Slot]) -> None:
+        super().write(slots)
         self._look()
 
     def merge(self, changes: Changes, resolve: Resolve | None = None) -> dict[bytes, Slot]:

@@ -19,8 +19,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from actors.errors import BlockFailed, ChildFailed, InputError
-from actors.keys import path_text
+from actors.errors import BlockFailed, InputError
 from actors.memory import form_of
 from actors.process import Root, check_program
 from actors.prove import prove
@@ -440,12 +439,7 @@ def _block_failed(number: int, kernel: Kernel) -> BlockFailed:
     """Return the error for a root that failed, with the children's own exceptions behind it, for people."""
     error = kernel.failed
     assert error is not None
-    behind = {path_text(record.path): failure for record, failure in kernel.failures.items()}
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, ChildFailed) and at.__cause__ is None:
-            at.__cause__ = behind.pop(at.path, None)
-        at = at.__cause__ or at.__context__
+    kernel.explain(error)
     detail = "\n".join([str(error), *getattr(error, "__notes__", [])])
     failed = BlockFailed(number, type(error).__name__, detail)
     failed.__cause__ = error

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import Drop, Get, Now, Put, Ret, Snapshot, Status
 from actors.changes import Changes
-from actors.errors import KernelBug, LimitExceeded, LockstepError
+from actors.errors import ChildFailed, KernelBug, LimitExceeded, LockstepError
 from actors.keys import Name, encode_key, path_text
 from actors.limits import RECORDS_KEPT_MAX
 from actors.memory import Memory, Slot, placed_error, value_of
@@ -54,6 +54,7 @@ _log = logging.getLogger("lockstep.kernel")
 
 
 _STORY_EVENTS: Final = 32
+_FAILURES_DROPPED: Final = 64
 
 
 class Kernel:
@@ -85,6 +86,8 @@ class Kernel:
         self.forget = False
         #: The exceptions behind the children's last failures, for people: by record.
         self.failures: dict[Record, BaseException] = {}
+        #: Those of children that were dropped in this block, by path: the last ones.
+        self.failures_dropped: deque[tuple[str, BaseException]] = deque(maxlen=_FAILURES_DROPPED)
         #: Dropped or reverted; their coroutines are ended when the block is, so that a drop costs the same whatever its size.
         self._gone: list[Record] = []
         #: About how many processes have a record.
@@ -268,6 +271,16 @@ class Kernel:
         record.held = False
         self.agenda.append((record, record.journal[-1] if record.middle else None, None))
 
+    def explain(self, error: BaseException) -> None:
+        """Put the exceptions that ended children behind the errors by which their parents learned of it, for people."""
+        behind = dict(self.failures_dropped)
+        behind.update((path_text(record.path), failure) for record, failure in self.failures.items())
+        at: BaseException | None = error
+        while at is not None:
+            if isinstance(at, ChildFailed) and at.__cause__ is None:
+                at.__cause__ = behind.pop(at.path, None)
+            at = at.__cause__ or at.__context__
+
     # --- coroutines ---
 
     def end_activation(self, record: Record) -> None:
@@ -299,6 +312,7 @@ class Kernel:
             raise self.bug("an input for a process that is not the root")
         self.closed = self.failed = None
         self.faults = []
+        self.failures_dropped.clear()
         if self.turns is not None:
             self.turns = {}
         memory = record.memory

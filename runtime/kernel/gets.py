@@ -88,7 +88,9 @@ def drop(kernel: Kernel, record: Record, call: Drop) -> Effect | None:
         record.used += max(child.gas, 0)
     kernel.orphans = kernel.orphans or not child.settled or bool(child.children)
     kernel.losses += 1
-    kernel.failures.pop(child, None)
+    failure = kernel.failures.pop(child, None)
+    if failure is not None:
+        kernel.failures_dropped.append((path_text(child.path), failure))
     kernel._gone.append(child)
     return kernel.answer(record, None)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from actors.calls import EVERYTHING, Put
 from actors.changes import Changes
-from actors.errors import LimitExceeded, ProgramError
+from actors.errors import CallRefused, LimitExceeded, ProgramError
 from actors.keys import path_text
 from actors.limits import PROCESS_DEPTH_MAX
 from actors.memory import Memory, placed_error
@@ -32,6 +32,9 @@ def put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
     """Change a child that is stopped, and start it; wait where it has not stopped."""
     name = call.child
     child = record.children.get(name) or kernel.fetch(record, name)
+    if call.new and child is not None:
+        told = f"{path_text((*record.path, name))} is there already; join or drop it first, or take another name"
+        return kernel.refuse(record, CallRefused(told))
     if call.start and call.program is None and (child is None or child.program is None):
         told = f"{path_text((*record.path, name))} has no program to start; pass program= with the PUT"
         return kernel.refuse(record, ProgramError(told))

@@ -160,7 +160,10 @@ class _Desk:
         past = job.Past(child.used, ran, turns, begin_ns, time.monotonic_ns())
         if child.trap in RAISED:
             failure = kernel.failures.get(child)
-            told = "" if failure is None else "".join(traceback.format_exception(failure))
+            told = ""
+            if failure is not None:
+                kernel.explain(failure)
+                told = "".join(traceback.format_exception(failure))
             return job.trapped(past, child.trap.value, child.error or "", told)
         memory = child.memory
         if not child.middle and memory.tree is memory.snap and not len(freeze_children(child)):

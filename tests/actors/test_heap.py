@@ -818,7 +818,7 @@ def test_errors_name_the_key_and_the_place() -> None:
     with pytest.raises(KeyError):
         heap["b"]
     with pytest.raises(
-        ValueRefused, match=r"^under the key \('k', 1\): a object of type builtins\.object at \['x'\]\[0\] cannot be"
+        ValueRefused, match=r"^under the key \('k', 1\): an object of type builtins\.object at \['x'\]\[0\] cannot be"
     ):
         heap["k", 1] = {"x": [object()]}
     with pytest.raises(ValueRefused, match=r"^under the key 'k': the str has a lone surrogate"):

@@ -164,14 +164,14 @@ PUT_REFUSALS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"values": {"k": object()}},
         ValueRefused,
-        "under the key 'k': a object of type builtins.object cannot be a value; ",
+        "under the key 'k': an object of type builtins.object cannot be a value; ",
     ),
     (
         {"values": {"k": [{1: 1j}]}},
         ValueRefused,
         "under the key 'k': a complex of type builtins.complex at [0][1] cannot be",
     ),
-    ({"values": {"k": ABSENT}}, ValueRefused, "under the key 'k': a Absent of type actors.values.Absent cannot be"),
+    ({"values": {"k": ABSENT}}, ValueRefused, "under the key 'k': an Absent of type actors.values.Absent cannot be"),
     ({"gas": 5}, CallRefused, "put: gas fills the meter at a start; pass start=True with it"),
     ({"gas": -1, "start": True}, CallRefused, "put: gas is -1; it is an int, at least 0, or None for no meter"),
     ({"gas": 1.5, "start": True}, CallRefused, "put: gas is 1.5; it is an int, at least 0, or None for no meter"),

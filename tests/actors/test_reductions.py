@@ -125,3 +125,17 @@ def test_without_hypothesis_the_error_says_how_to_get_it(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     with pytest.raises(ModuleNotFoundError, match="pip install hypothesis"):
         check_reduction(add, NUMBERS)
+
+
+def test_what_is_equal_and_not_the_same_is_in_one_order_and_nan_comes_last() -> None:
+    nan = float("nan")
+    for one, other, least in [(0.0, -0.0, 0.0), (1, True, True), (nan, -1.0, -1.0), (nan, float("inf"), float("inf"))]:
+        for pair in ((one, other), (other, one)):
+            assert same(minimum(ABSENT, *pair), least), pair
+            greatest = one if same(least, other) else other
+            assert same(maximum(ABSENT, *pair), greatest), pair
+
+
+def test_a_set_that_all_sides_deleted_is_gone() -> None:
+    assert union(pset([1]), ABSENT, ABSENT) is ABSENT
+    assert union(pset([1]), ABSENT, pset([1, 2])) == pset([2])

@@ -500,10 +500,10 @@ THING = object()
         ([THING], "[0]"),
         ((1, (2, THING)), "[1][1]"),
         ({"a": [1, {2: THING}]}, "['a'][1][2]"),
-        ({THING: 1}, "{a object}"),
+        ({THING: 1}, "{an object}"),
         ({(1, THING): 1}, "{a tuple}[1]"),
         ({"k" * 50: {b"x": THING}}, "[a str][b'x']"),
-        ({THING}, "{a object}"),
+        ({THING}, "{an object}"),
         (pmap({None: pvector([THING])}), "[None][0]"),
         (Point(1, [THING]), ".<test.Point>['y'][0]"),
     ],
@@ -511,7 +511,7 @@ THING = object()
 def test_a_refusal_names_the_path_to_what_is_refused(value: object, path: str) -> None:
     with pytest.raises(ValueRefused) as caught:
         freeze(value)
-    assert str(caught.value).startswith(f"a object of type builtins.object at {path} cannot be a value; ")
+    assert str(caught.value).startswith(f"an object of type builtins.object at {path} cannot be a value; ")
 
 
 @pytest.mark.parametrize(
