@@ -342,6 +342,11 @@ def check_program(program: object, *, root: bool = False) -> None:
             "is an async generator; do not yield in it" if inspect.isasyncgenfunction(program.run) else "is not async"
         )
         raise ProgramError(f"{name}.run {what}: write `async def run(self)`")
+    if "_original" not in program.__dict__ and defined.get((program.__module__, name)) is not program:
+        raise ProgramError(
+            f"there is another, newer program {name} in {program.__module__}, and in the state a program is known by its "
+            "name; define it once, at module level, and let what differs stand in its heap"
+        )
     if not root:
         program._runs = True
 

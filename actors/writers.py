@@ -281,6 +281,7 @@ def _traced(workspace: Workspace, forms: Sequence[bytes]) -> type[Process]:
         "__qualname__": program.__qualname__,
         "watched": tuple(forms),
         "writer": workspace.path,
+        "_runs": True,
     }
     traced: type[Process] = type(program)(program.__name__, (_Traced, program), content)
     return traced

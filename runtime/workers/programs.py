@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dis
 import sys
+from io import BytesIO
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
+from cloudpickle.cloudpickle import _make_skeleton_class
 
 from actors.codecs import adopt_codec, codecs_of
 from actors.errors import ProgramError
@@ -27,6 +29,26 @@ _NUMBER_BYTES = 4
 
 class Unsendable(Exception):
     """A program cannot be pickled; the message says why, and what to do."""
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Tells of a class that travels by value what it is called within its module: `Shop.Item`, not `Item`.
+
+    A program is known by that name in the state, and cloudpickle makes a class again by its last part alone.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = super().reducer_override(obj)
+        if isinstance(obj, type) and type(reduced) is tuple and reduced[0] is _make_skeleton_class:
+            _, _, _, body, *_ = reduced[1]
+            body["__qualname__"] = obj.__qualname__
+        return reduced
+
+
+def _dumps(thing: Any) -> bytes:
+    with BytesIO() as file:
+        _Pickler(file).dump(thing)
+        return file.getvalue()
 
 
 class Programs:
@@ -61,14 +83,13 @@ def _pickled(program: type[Process], metered: bool) -> bytes:
         # It cannot be metered, which it is told where it is run.
         sources = {}
     try:
-        pickled: bytes = cloudpickle.dumps((program, codecs_of("__main__"), sources, _named_in_classes(program)))
+        return _dumps((program, codecs_of("__main__"), sources, _named_in_classes(program)))
     except Exception as error:
         raise Unsendable(
             f"the program {program.__qualname__} cannot travel to a worker: {_culprit(program)}"
             f"{type(error).__name__}: {error}; make what it needs in `run`, or import it from a module, "
             'or let it run on the loop: placement="loop"'
         ) from error
-    return pickled
 
 
 def _named_in_classes(program: type[Process]) -> dict[str, Any]:
@@ -131,7 +152,7 @@ def _culprit(program: type[Process]) -> str:
 
 def _can(thing: Any) -> bool:
     try:
-        cloudpickle.dumps(thing)
+        _dumps(thing)
     except Exception:
         return False
     return True

@@ -437,3 +437,17 @@ def test_a_trap_says_whether_a_get_would_raise() -> None:
         TrapKind.OUT_OF_GAS: True,
         TrapKind.HOST_FAULT: True,
     }
+
+
+def test_of_two_programs_of_one_name_the_older_is_refused() -> None:
+    def made(number: int) -> type[Process]:
+        class Twin(Process):
+            async def run(self) -> None:
+                self.heap["number"] = number
+
+        return Twin
+
+    one, other = made(1), made(2)
+    with pytest.raises(ProgramError, match=r"there is another, newer program .*made\.<locals>\.Twin in test_process"):
+        check_program(one)
+    check_program(other)

@@ -171,9 +171,23 @@ async def test_a_worker_that_cannot_read_the_store_is_sent_all_of_it(tmp_path: P
         assert await made(HISTORY, workers=2, store=tmp_path / "a.db") == expected
 
 
+def printed_by_script(place: Path, text: str) -> list[str]:
+    """Run a script; return the lines that it prints."""
+    script = place / "mine.py"
+    # There is no guard in it: a worker that ran it again would start workers in turn.
+    script.write_text(text)
+    paths = os.pathsep.join([str(Path(actors.__file__).parent.parent), str(place)])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_the_main_scripts_programs_travel_with_their_globals_and_codecs(tmp_path: Path) -> None:
-    script = tmp_path / "mine.py"
-    script.write_text(
+    first, *lines = printed_by_script(
+        tmp_path,
         """
 import dataclasses, sys
 import runtime
@@ -212,18 +226,56 @@ async def main():
                 print(block.data, block.hash.hex())
 
 runtime.run(main)
-"""
+""",
     )
-    # There is no guard in it: a worker that ran it again would start workers in turn.
-    paths = os.pathsep.join([str(Path(actors.__file__).parent.parent), str(tmp_path)])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    first, *lines = done.stdout.splitlines()
     assert first == "run as __main__"
     assert lines[:2] == lines[2:] and lines[0].startswith("42 ")
+
+
+def test_a_class_in_a_class_or_a_function_of_the_main_script_has_one_name_wherever_it_runs(tmp_path: Path) -> None:
+    lines = printed_by_script(
+        tmp_path,
+        """
+import runtime
+from actors import Process, Root
+
+class Shop:
+    class Item(Process):
+        async def run(self):
+            self.heap["name"] = type(self).__qualname__
+
+    class Till(Process):
+        placement = "worker"
+        async def run(self):
+            await self.put("item", {}, program=Shop.Item, start=True)
+            self.heap["name"] = await self.get("item", "name")
+
+def made(number):
+    class Item(Process):
+        placement = "worker"
+        async def run(self):
+            self.heap["name"] = type(self).__qualname__, number
+    return Item
+
+class Top(Root):
+    async def run(self):
+        for child in "ab":
+            await self.put(child, program=Shop.Till, start=True)
+        await self.put("c", program=made(7), start=True)
+        return [await self.get(child, "name") for child in "abc"]
+
+async def main():
+    for workers in (0, 2):
+        async with runtime.Runtime(Top, workers=workers) as rt:
+            for _ in range(2):
+                block = await rt.advance()
+                print(list(block.data), block.hash.hex())
+
+runtime.run(main)
+""",
+    )
+    assert lines[:2] == lines[2:]
+    assert lines[0].startswith("['Shop.Item', 'Shop.Item', ('made.<locals>.Item', 7)] ")
 
 
 def test_another_package_of_that_name_in_the_working_directory_is_not_what_workers_import(tmp_path: Path) -> None:
