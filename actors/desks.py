@@ -14,6 +14,7 @@ from actors.tree import EMPTY, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from contextvars import Context
 
     from actors.mail import Actor, Address
 
@@ -36,6 +37,7 @@ class Desk:
         "at",
         "base",
         "begun",
+        "context",
         "coroutine",
         "error",
         "filed",
@@ -101,6 +103,8 @@ class Desk:
         self.instance: Actor | None = None
         self.plain = 0
         self.coroutine: Coroutine[Any, Any, Any] | None = None
+        #: The context variables of the coroutine.
+        self.context: Context | None = None
         #: The heap with which the activation began that waits, and the answers since.
         self.begun: Tree = EMPTY
         self.answers: list[tuple[bool, Any]] = []

@@ -4,11 +4,13 @@ A hosted actor does what it would do as a process, and a message to it costs a f
 runs where its office does, on the office's meter. Its heap stands in the office's while the office does not run.
 
 A hosted actor that waits for an answer is a coroutine. Like that of a process it is only a cache: what is kept is the heap
-with which the activation began, the mail that it was given, and the answers since; it is made again from those.
+with which the activation began, the mail that it was given, and the answers since; it is made again from those. So it has
+context variables of its own, as a process has: those of its office would be other ones when it is made again.
 """
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.calls import CALLS, Now, Ret
@@ -124,18 +126,21 @@ def _seat(desk: Desk, meter: Meter | None, known: Container[Address]) -> Actor:
 
 
 def _step(desk: Desk, coroutine: Coroutine[Any, Any, Any], answer: Any, error: BaseException | None = None) -> Any:
+    context = desk.context
+    if context is None:
+        context = Context()
     try:
-        call = coroutine.send(answer) if error is None else coroutine.throw(error)
+        call = context.run(coroutine.send, answer) if error is None else context.run(coroutine.throw, error)
     except StopIteration:
-        desk.coroutine = None
+        desk.coroutine = desk.context = None
         return ENDED
     except _NOT_ITS:
         raise
     except BaseException as failure:
         desk.memory.revert()
-        desk.instance = desk.coroutine = None
+        desk.instance = desk.coroutine = desk.context = None
         return Failure(type(failure).__name__)
-    desk.coroutine = coroutine
+    desk.coroutine, desk.context = coroutine, context
     return call
 
 
@@ -155,6 +160,7 @@ def _refusal(desk: Desk, call: Any) -> Exception:
 async def _restore(desk: Desk, meter: Meter | None, known: Container[Address]) -> None:
     """Make the coroutine of a hosted actor again that waits for an answer."""
     now, desk.memory = desk.memory, Memory(desk.begun)
+    desk.context = None
     answers = list(desk.answers)
     instance = _seat(desk, meter, known)
     outcome = _step(desk, _handling(instance, desk.given), None)

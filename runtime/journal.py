@@ -16,7 +16,6 @@ In the state, item i of the journal is, under its number as 4 bytes:
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,6 +30,7 @@ from actors.region import Region, View
 from actors.trap import Trap, TrapKind
 from actors.tree import EMPTY, Tree
 from actors.values import decode, encode
+from runtime.interpreter import as_deep
 from runtime.metering import metered, replaying
 from runtime.position import foreign_await, position_of
 from runtime.programs import identity
@@ -47,6 +47,8 @@ _PENDING: Final = 0
 _VALUE: Final = 1
 _THROWN: Final = 2
 _SHORT: Final = 64
+#: How many calls lie between `replay` and the one that resumes the coroutine.
+_FURTHER: Final = 2
 _MEND: Final = (
     "a program may depend on its heap and its calls alone, and its code may change only where it has returned; "
     "go back to the code that made this state, or revert to a block before it stood here"
@@ -250,7 +252,7 @@ def replay(record: Record) -> Coroutine[Any, Any, Any]:
         instance.machine_bind(memory, record.path, meter)
         coroutine = instance.run()
         replay = _Replay(record, memory, coroutine)
-        with nullcontext() if meter is None else replaying(meter):
+        with as_deep(_FURTHER) if meter is None else replaying(meter):
             replay.run()
     memory.become(record.memory)
     record.memory = memory

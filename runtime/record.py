@@ -23,6 +23,7 @@ from actors.tree import EMPTY, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from contextvars import Context
 
     from actors.calls import Call, Put
     from actors.envelope import Limits
@@ -84,6 +85,7 @@ class Record:
         "awaited",
         "begin",
         "children",
+        "context",
         "dirty",
         "dirty_children",
         "error",
@@ -170,6 +172,8 @@ class Record:
         self.input_at: bytes | None = None
         #: The live coroutine: a cache of the control state, None where there is none or it is to be made again.
         self.activation: Coroutine[Any, Any, Any] | None = None
+        #: The context variables of its coroutine; None: it has set none, so that any empty context will do.
+        self.context: Context | None = None
 
         # --- between it and its parent ---
         #: Whether its parent has waited for it since its last start.

@@ -3,6 +3,10 @@
 A process is a coroutine that is resumed with `send` and yields system calls: no task, queue or stream of its own
 (a task costs ten times as much, and its order is the event loop's). What comes out of a step is an event for the kernel.
 
+Each activation has a context of its own for context variables (runtime.interpreter), at no cost where it sets none: all those
+are stepped in one that is empty. A process that has put something into it has it for its own from then on, and the
+others get a new one.
+
 The order in which effects of different processes are performed cannot be seen by any of them. It is the agenda's,
 unless a `Shuffle` takes them in an order of its own: that is how tests and `verify` look for programs in which it shows.
 """
@@ -10,13 +14,16 @@ unless a `Shuffle` takes them in an order of its own: that is how tests and `ver
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Final, Protocol
+import sys
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from actors.calls import CALLS
 from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
 from runtime.events import Failed, Returned
 from runtime.guards import here, install
+from runtime.interpreter import decimal_defaults, deepen
 from runtime.journal import replay
 from runtime.metering import enter, leave, metered, use_up
 from runtime.position import foreign_await
@@ -35,6 +42,15 @@ _OURS: Final = (KernelBug, ReplayDiverged, StoreError)
 
 
 _RETURNED: Final = Returned(None)
+
+
+class _Left(NamedTuple):
+    """What is left of a run, to be gone on with in another context; see `Stepper._perform`."""
+
+    steps: int
+    effect: Effect | None = None
+    stepped: Record | None = None
+    event: Any = None
 
 
 class Order(Protocol):
@@ -70,6 +86,10 @@ class Stepper:
     def __init__(self, kernel: Kernel, order: Order | None = None, *, forget: bool = False) -> None:
         self.kernel = kernel
         self.order = order
+        #: For all processes that have set no context variable: nothing is in it.
+        self._empty = Context()
+        #: The recursion limit from before a run, in it; 0: none is set yet.
+        self._limit = 0
         kernel.forget = forget
         install()
 
@@ -79,12 +99,49 @@ class Stepper:
         Returns:
             Whether to go on: False when the block is over or nothing is left.
         """
+        left = _Left(steps)
+        self._limit = 0
+        try:
+            with decimal_defaults:
+                while True:
+                    own = None if left.effect is None else left.effect[0].context
+                    context = self._empty if own is None else own
+                    done: _Left | bool = context.run(self._perform, own, *left)
+                    if isinstance(done, bool):
+                        return done
+                    left = done
+        except BaseException:
+            self._empty = Context()
+            raise
+        finally:
+            if self._limit:
+                sys.setrecursionlimit(self._limit)
+
+    def _perform(
+        self, own: Context | None, steps: int, effect: Effect | None, stepped: Record | None, event: Any
+    ) -> _Left | bool:
+        """Perform effects in the context in which this is called: all that are at home there.
+
+        Args:
+            own: the context of the one process that is stepped; None: it is the empty one.
+            steps: how many may be performed.
+            effect: what is performed first; None: what is next on the agenda.
+            stepped: the process that was stepped last, of which the kernel is still to hear; None: it has heard.
+            event: what that did.
+
+        Returns:
+            What is left to do in another context; or whether to go on, as `run` tells.
+        """
         kernel = self.kernel
-        agenda, order = kernel.agenda, self.order
-        effect: Effect | None = None
-        fence = here.cell
-        found = damage.found
+        agenda, order, empty = kernel.agenda, self.order if own is None else None, self._empty
+        fence, found = here.cell, damage.found
         found.clear()
+        if not self._limit:
+            self._limit = deepen()
+        if stepped is not None:
+            effect = kernel.handle(stepped, event)
+            if effect is None and (kernel.closed is not None or kernel.failed is not None):
+                return False
         while True:
             if effect is None or order is not None:
                 if effect is not None:
@@ -102,13 +159,15 @@ class Stepper:
             if steps <= 0:
                 agenda.appendleft(effect)
                 return True
+            if record.context is not own:
+                return _Left(steps, effect)
             steps -= 1
             try:
                 fence.program = record.program
                 try:
                     activation = record.activation or self._begin(record)
                     if record.meter is None:
-                        event: Any = activation.send(answer) if error is None else activation.throw(error)
+                        event = activation.send(answer) if error is None else activation.throw(error)
                     else:
                         event = _metered_step(record.meter, activation, answer, error)
                 finally:
@@ -122,12 +181,22 @@ class Stepper:
             else:
                 if type(event) not in CALLS:
                     effect = (record, None, foreign_await(record.path, activation, event))
+                    if len(empty):
+                        return self._moved(record, _Left(steps, effect))
                     continue
             if found:
                 raise found.pop()
+            if len(empty) or own is not None:
+                return self._moved(record, _Left(steps, None, record, event))
             effect = kernel.handle(record, event)
             if effect is None and (kernel.closed is not None or kernel.failed is not None):
                 return False
+
+    def _moved(self, record: Record, left: _Left) -> _Left:
+        """Leave a process the context that it was stepped in, if that is not empty any more; return what is left to do."""
+        if len(self._empty):
+            record.context, self._empty = self._empty, Context()
+        return left
 
     def _begin(self, record: Record) -> Any:
         """Return a coroutine that stands where the process does: at the top of `run`, or where its journal ends."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextlib import nullcontext
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import Drop, Get, Now, Put, Ret, Snapshot, Status
@@ -286,12 +287,14 @@ class Kernel:
     def end_activation(self, record: Record) -> None:
         """Forget the coroutine of a process; it is made again from the journal when it is needed."""
         activation, record.activation = record.activation, None
+        context, record.context = record.context, None
         metered, record.meter = record.meter is not None, None
         if activation is not None:
             # What it writes on its way out must go nowhere.
             record.memory = record.memory.copy()
             with closing() if metered else nullcontext():
-                _close_coroutine(activation, record.program)
+                # Whatever it sets there, nobody else is to have.
+                (Context() if context is None else context).run(_close_coroutine, activation, record.program)
 
     def _end_gone(self) -> None:
         """End the coroutines of what was dropped or reverted, descendants included."""

@@ -78,7 +78,7 @@ def returned(kernel: Kernel, record: Record, event: Returned) -> Effect | None:
             "write results into the heap, where the parent gets them, and return nothing"
         )
         return failed(kernel, record, Failed(ProgramError(told)))
-    record.activation = None
+    record.activation = record.context = None
     if record.parent is None:
         _at_top(record)
         close(kernel, data, None)

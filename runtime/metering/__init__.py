@@ -18,14 +18,13 @@ from __future__ import annotations
 from runtime.metering import names as _names
 from runtime.metering.costs import COSTS_VERSION
 from runtime.metering.sources import adopt_sources
-from runtime.metering.step import DEPTH_MAX, building, closing, enter, leave, replaying, several_threads, use_up
+from runtime.metering.step import building, closing, enter, leave, replaying, several_threads, use_up
 from runtime.metering.variants import metered, original, sources_of
 
 assert _names
 
 __all__ = [
     "COSTS_VERSION",
-    "DEPTH_MAX",
     "adopt_sources",
     "building",
     "closing",

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import builtins
 import gc
-import re
 import sys
 from contextlib import contextmanager
 from itertools import repeat
@@ -31,15 +30,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actors import codecs
 from actors.meter import GAS_MAX, Exhausted, Meter
+from runtime.interpreter import DEPTH_MAX, depth
 from runtime.metering.rules import NEXT, TICKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: How many calls deep metered code may be, counted from where its step begins.
-DEPTH_MAX: Final = 1000
-#: What a coroutine's resumption itself adds.
-_RESUMED: Final = 1
 #: How deep the building of a metered variant may go, which happens at any depth.
 _BUILD_DEPTH: Final = 20_000
 
@@ -88,7 +84,6 @@ _relay: Final = map(next, map(itemgetter(0), repeat(_now)))
 _first: Final = itemgetter(0)
 
 _lock: Final = RLock()
-_DEPTH: Final = re.compile(r"depth (\d+)")
 _STEPS_BETWEEN: Final = 63
 # At hand: a step of a small process takes little longer than to look these up.
 _acquire, _release = _lock.acquire, _lock.release
@@ -178,18 +173,8 @@ def _measure() -> None:
     while frame.f_back is not None:
         frame = frame.f_back
         frames += 1
-    limit = sys.getrecursionlimit()
-    try:
-        # The one way to learn what the interpreter counts, calls of C functions included: its refusal tells.
-        sys.setrecursionlimit(1)
-    except RecursionError as error:
-        found = _DEPTH.search(str(error))
-        depth = frames if found is None else int(found[1])
-    else:
-        sys.setrecursionlimit(limit)
-        depth = frames
-    # It was measured one call deeper than `enter` is.
-    _state.frames, _state.top = frames, depth + DEPTH_MAX - _RESUMED
+    # `enter` is one call above, and as deep as the coroutine will be.
+    _state.frames, _state.top = frames, depth() - 1 + DEPTH_MAX
 
 
 @contextmanager

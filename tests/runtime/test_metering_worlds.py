@@ -30,8 +30,8 @@ from metered_values import BY_NAME, HOLDER, Money, Spinning, rate
 from actors import Process, ProgramError
 from actors.memory import Memory
 from actors.meter import GAS_MAX, Exhausted, Meter
+from runtime.interpreter import DEPTH_MAX
 from runtime.metering import (
-    DEPTH_MAX,
     adopt_sources,
     closing,
     enter,
