@@ -53,6 +53,10 @@ GUARDS: Final[dict[str, Guard]] = {
     "locale": Guard(
         "it follows the language that this machine is set to", "format it without the locale, by an f-string"
     ),
+    "interpreter": Guard(
+        "the interpreter is one for the host and all processes that it steps, and a worker or a replay has another one",
+        "leave it as it is, or set it for a stretch of code, where there is a `with` for that: warnings.catch_warnings()",
+    ),
     "imports": Guard(
         "what a module does when it is loaded is no part of what the program does",
         "import it at the top of the module, or name it in allowed_modules",

@@ -30,6 +30,8 @@ DEPTH_MAX: Final = 1000
 
 #: How many calls a manager's entry is away from whoever enters it.
 _MANAGED: Final = 2
+#: Itself, and not what guards it.
+_setrecursionlimit: Final = sys.setrecursionlimit
 _DEPTH: Final = re.compile(r"depth (\d+)")
 
 
@@ -38,13 +40,13 @@ def depth() -> int:
     limit = sys.getrecursionlimit()
     try:
         # The one way to learn what the interpreter counts, calls of C functions included: its refusal tells.
-        sys.setrecursionlimit(1)
+        _setrecursionlimit(1)
     except RecursionError as error:
         found = _DEPTH.search(str(error))
         if found is not None:
             return int(found[1]) - 1
     else:
-        sys.setrecursionlimit(limit)
+        _setrecursionlimit(limit)
     return _frames()
 
 
@@ -58,15 +60,19 @@ def _frames() -> int:
 
 
 def deepen(further: int = 0) -> int:
-    """Let coroutines that the caller resumes be as deep as everywhere; return the recursion limit, to be set again.
+    """Let coroutines that the caller resumes be as deep as everywhere.
 
     Args:
         further: how many calls lie between the caller and the one that resumes them.
+
+    Returns:
+        The recursion limit, to be set again; 0: it is not this thread's to set.
     """
+    if get_ident() != main_thread().ident:
+        return 0
     before = sys.getrecursionlimit()
-    if get_ident() == main_thread().ident:
-        # This function is as deep as a coroutine that its caller resumes.
-        sys.setrecursionlimit(depth() + further + DEPTH_MAX)
+    # This function is as deep as a coroutine that its caller resumes.
+    _setrecursionlimit(depth() + further + DEPTH_MAX)
     return before
 
 
@@ -77,7 +83,8 @@ def as_deep(further: int) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.setrecursionlimit(before)
+        if before:
+            _setrecursionlimit(before)
 
 
 # --- decimal -------------------------------------------------------------------------------------------------------

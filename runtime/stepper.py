@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 import sys
+import warnings
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -88,8 +89,9 @@ class Stepper:
         self.order = order
         #: For all processes that have set no context variable: nothing is in it.
         self._empty = Context()
-        #: The recursion limit from before a run, in it; 0: none is set yet.
+        #: In a run: the recursion limit from before it; 0: it was left alone.
         self._limit = 0
+        self._deepened = False
         kernel.forget = forget
         install()
 
@@ -100,7 +102,8 @@ class Stepper:
             Whether to go on: False when the block is over or nothing is left.
         """
         left = _Left(steps)
-        self._limit = 0
+        here.cell.filters = warnings.filters
+        self._deepened, self._limit = False, 0
         try:
             with decimal_defaults:
                 while True:
@@ -136,8 +139,8 @@ class Stepper:
         agenda, order, empty = kernel.agenda, self.order if own is None else None, self._empty
         fence, found = here.cell, damage.found
         found.clear()
-        if not self._limit:
-            self._limit = deepen()
+        if not self._deepened:
+            self._deepened, self._limit = True, deepen()
         if stepped is not None:
             effect = kernel.handle(stepped, event)
             if effect is None and (kernel.closed is not None or kernel.failed is not None):

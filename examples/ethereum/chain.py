@@ -40,7 +40,7 @@ class Executor(Process):
     placement = "worker"
     #: The interpreter needs a deep stack, and that takes a thread, which is waited for; and its modules are loaded anew
     #: for each fork that blocks are of (see forks.py).
-    lifted = ("imports", "threads")
+    lifted = ("imports", "interpreter", "threads")
 
     async def run(self) -> None:
         block = dict(self.heap.items("block"))
@@ -60,7 +60,7 @@ class Group(Process):
     """
 
     placement = "worker"
-    lifted = ("imports", "threads")
+    lifted = ("imports", "interpreter", "threads")
 
     async def run(self) -> None:
         effects = on_deep_stack(self._execute)
@@ -87,7 +87,7 @@ class Chain(Root):
     senders  the transactions' senders, where somebody knows them: no more than a hint for the grouping.
     """
 
-    lifted = ("imports", "threads")
+    lifted = ("imports", "interpreter", "threads")
 
     async def run(self) -> dict[str, Any]:
         heap = self.heap

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 class Cell:
     """What one thread is at."""
 
-    __slots__ = ("program",)
+    __slots__ = ("filters", "program")
 
     def __init__(self) -> None:
+        #: The filters of warnings where the stepping began: the host's.
+        self.filters: object = None
         #: The program that is being stepped; None: none is, and nothing is refused.
         self.program: type[Process] | None = None
 

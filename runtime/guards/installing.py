@@ -8,7 +8,17 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from runtime.guards.importlib_bootstrap import guard_imports
-from runtime.guards.table import CHOSEN, DIRECT, FUNCTIONS, GENERATORS, IDENTIFYING, LOOP, METHODS, SEEDING
+from runtime.guards.table import (
+    CHOSEN,
+    CHOSEN_DIRECT,
+    DIRECT,
+    FUNCTIONS,
+    GENERATORS,
+    IDENTIFYING,
+    LOOP,
+    METHODS,
+    SEEDING,
+)
 from runtime.guards.types import replace_in_datetime
 from runtime.guards.wrapping import asks, asks_loop, replace, sweep
 
@@ -73,6 +83,7 @@ def _steps() -> list[tuple[str, Step]]:
                 _function(one, asks(guard, f"{one.removeprefix('builtins.')}()", direct=direct)) for one in functions
             ]
     steps += [_function(one, asks(choose, f"{one}()")) for one, choose in CHOSEN.items()]
+    steps += [_function(one, asks(choose, f"{one}()", direct=True)) for one, choose in CHOSEN_DIRECT.items()]
     steps += [_loop_function(one) for one in LOOP]
     for cls, methods in METHODS.items():
         for name, (guard_or_choose, call) in methods.items():

@@ -6,7 +6,11 @@ no entry: `uuid.uuid4` is here, `Path.exists` is not, for it calls `os.stat`.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from runtime.guards.fence import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +58,7 @@ FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         *_of("getpass", "getuser getpass"),
         *_of("socket", "gethostname getfqdn"),
         *_of("os", "putenv unsetenv"),
-        "time.mktime",
+        *_of("time", "mktime tzset"),
     ),
     "locale": _of(
         "locale",
@@ -68,7 +72,7 @@ FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = {
             "os",
             "open listdir scandir walk fwalk mkdir remove unlink rmdir rename replace link symlink readlink chmod chown lchown truncate "
             "ftruncate utime chdir fchdir chroot mkfifo mknod stat lstat fstat access statvfs fstatvfs pipe pipe2 openpty "
-            "memfd_create sendfile copy_file_range getxattr setxattr listxattr removexattr",
+            "memfd_create sendfile copy_file_range getxattr setxattr listxattr removexattr umask",
         ),
         *_of("fcntl", "fcntl ioctl flock lockf"),
         "sqlite3.connect",
@@ -86,6 +90,13 @@ FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         *_of("_thread", "start_new_thread start_joinable_thread"),
         *_of("signal", "signal alarm setitimer pause sigwait raise_signal pthread_kill"),
     ),
+    "interpreter": (
+        *_of("os", "_exit abort nice"),
+        *_of("sys", "setrecursionlimit set_int_max_str_digits setswitchinterval"),
+        *_of("atexit", "register unregister"),
+        *_of("resource", "setrlimit"),
+        "importlib.reload",
+    ),
 }
 #: Functions that libraries call for reasons of their own: refused where the program itself calls them.
 DIRECT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -93,6 +104,10 @@ DIRECT: Final[Mapping[str, tuple[str, ...]]] = {
     "environment": (
         *_of("threading", "get_ident get_native_id current_thread main_thread active_count enumerate"),
         *_of("sys", "getsizeof getrefcount"),
+    ),
+    "interpreter": (
+        *_of("gc", "disable enable set_threshold freeze unfreeze set_debug"),
+        *_of("sys", "settrace setprofile"),
     ),
 }
 
@@ -121,6 +136,30 @@ CHOSEN: Final[Mapping[str, Choose]] = {
     "time.asctime": _utc_time,
     "time.strftime": _formatted_time,
     "numpy.random.default_rng": _without_a_seed,
+}
+
+
+def _for_good(_: tuple[Any, ...], __: dict[str, Any]) -> str | None:
+    """Tell of what changes the filters of warnings: within `catch_warnings`, which works on a list of its own, it may."""
+    return "interpreter" if warnings.filters is here.cell.filters else None
+
+
+def _before_numpy(*version: int) -> Choose:
+    """Tell of what is a context variable from a version of numpy on."""
+
+    def choose(_: tuple[Any, ...], __: dict[str, Any]) -> str | None:
+        major, minor, *_rest = sys.modules["numpy"].__version__.split(".")
+        return "interpreter" if (int(major), int(minor)) < version else None
+
+    return choose
+
+
+#: Such of which libraries make use, and set it back: they depend on the arguments, and are refused where the program itself
+#: calls them.
+CHOSEN_DIRECT: Final[Mapping[str, Choose]] = {
+    **dict.fromkeys(_of("warnings", "simplefilter filterwarnings resetwarnings"), _for_good),
+    **dict.fromkeys(_of("numpy", "seterr seterrcall setbufsize"), _before_numpy(2, 0)),
+    "numpy.set_printoptions": _before_numpy(2, 1),
 }
 
 

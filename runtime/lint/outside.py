@@ -46,7 +46,7 @@ _NAMED: Final[dict[str, Rule]] = {
             OUTSIDE,
             _of("builtins", "open input")
             | _of("io", "open open_code")
-            | _of("os", "system popen pipe fork stat lstat access")
+            | _of("os", "system popen pipe fork stat lstat access _exit abort")
             | _of("os.path", "exists lexists isfile isdir islink getsize getmtime getctime getatime samefile ismount")
             | _of("sys", "stdin")
             | _of("pathlib", "Path.cwd Path.home"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
+from runtime.guards import table
 from runtime.lint.rules import CLASS_STATE, DEFAULT_KEPT, FINALIZER, GLOBAL_WRITTEN, SWALLOWED
 from runtime.lint.scopes import DEFS, FUNCTIONS
 
@@ -23,13 +24,18 @@ _MUTATES: Final = frozenset(
     | {"symmetric_difference_update", "rotate"}
 )
 #: What of the standard library is a global of the whole process.
-_SHARED: Final = frozenset({"sys.path", "sys.modules", "os.environ", "sys.meta_path", "sys.path_hooks", "sys.argv"})
+_SHARED: Final = frozenset(
+    {"sys.path", "sys.modules", "os.environ", "sys.meta_path", "sys.path_hooks", "sys.argv", "warnings.filters"}
+    | {f"decimal.{name}Context{part}" for name in ("Default", "Basic", "Extended") for part in ("", ".traps", ".flags")}
+)
 #: Run while a class is made, the same in every process.
 _MAKE_CLASSES: Final = frozenset({"__init_subclass__", "__set_name__", "__prepare__"})
+#: What changes such. A context variable is a process's own, so `decimal.setcontext` is none of these.
 _SETTERS: Final = frozenset(
-    {"sys.setrecursionlimit", "sys.setswitchinterval", "os.chdir", "os.putenv", "os.unsetenv", "os.umask"}
-    | {"locale.setlocale", "decimal.setcontext", "time.tzset"}
-)
+    {"os.chdir", "os.putenv", "os.unsetenv", "os.umask", "locale.setlocale", "time.tzset", "numpy.set_printoptions"}
+    | {*table.FUNCTIONS["interpreter"], *table.DIRECT["interpreter"]}
+) - {"os._exit", "os.abort"}
+_FILTERS: Final = frozenset(name for name in table.CHOSEN_DIRECT if name.startswith("warnings."))
 _FINALIZERS: Final = frozenset(
     {"weakref.finalize", "gc.collect", "gc.get_objects", "gc.get_referrers", "atexit.register"}
 )
@@ -52,7 +58,7 @@ def look(node: ast.AST, at: Looking) -> None:
             at.report(FINALIZER, node)
         elif dotted == "contextlib.suppress" and any(_catches_all(one, at) for one in node.args):
             at.report(SWALLOWED, node)
-        elif dotted in _SETTERS and _is_in_function(node, at):
+        elif _sets_for_all(dotted, node, at) and _is_in_function(node, at):
             at.report(GLOBAL_WRITTEN, node)
         elif isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATES:
             _look_at_change(node, node.func.value, at)
@@ -60,6 +66,20 @@ def look(node: ast.AST, at: Looking) -> None:
         targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
         for target in targets:
             _look_at_target(node, target, at)
+
+
+def _sets_for_all(dotted: str | None, node: ast.AST, at: Looking) -> bool:
+    """Tell whether this call changes what is set for the whole process, and not for a `with catch_warnings()` around it."""
+    if dotted not in _FILTERS:
+        return dotted in _SETTERS
+    above: ast.AST | None = node
+    while above is not None:
+        if isinstance(above, ast.With):
+            calls = [one.context_expr for one in above.items if isinstance(one.context_expr, ast.Call)]
+            if any(at.names.dotted(one.func) == "warnings.catch_warnings" for one in calls):
+                return False
+        above = at.names.parent.get(above)
+    return True
 
 
 def _catches_all(caught: ast.expr | None, at: Looking) -> bool:

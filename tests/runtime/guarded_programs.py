@@ -7,11 +7,13 @@ What is taken from its module here is taken before the guards are installed, or 
 
 from __future__ import annotations
 
+import atexit
 import copy
 import ctypes
 import dataclasses
 import datetime
 import functools
+import gc
 import importlib
 import io
 import json
@@ -28,6 +30,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 import timeit
@@ -42,6 +45,7 @@ from random import Random, SystemRandom, randint
 from threading import Thread
 from time import time as now
 from typing import TYPE_CHECKING, Any
+from warnings import filterwarnings
 
 from actors import ForeignAwait, GuardRefused, Process, Root
 
@@ -184,6 +188,21 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "id handed on": (lambda: list(map(id, [_log])), "identity", "id()"),
     "getlocale": (lambda: locale.getlocale(), "locale", "locale.getlocale()"),
     "format_string": (lambda: locale.format_string("%d", 1000), "locale", "locale.format_string()"),
+    "recursion": (lambda: sys.setrecursionlimit(5_000), "interpreter", "sys.setrecursionlimit()"),
+    "digits": (lambda: sys.set_int_max_str_digits(700), "interpreter", "sys.set_int_max_str_digits()"),
+    "switches": (lambda: sys.setswitchinterval(0.1), "interpreter", "sys.setswitchinterval()"),
+    "no collector": (lambda: gc.disable(), "interpreter", "gc.disable()"),
+    "thresholds": (lambda: gc.set_threshold(1), "interpreter", "gc.set_threshold()"),
+    "frozen": (lambda: gc.freeze(), "interpreter", "gc.freeze()"),
+    "at exit": (lambda: atexit.register(print), "interpreter", "atexit.register()"),
+    "exit": (lambda: os._exit(0), "interpreter", "os._exit()"),
+    "abort": (lambda: os.abort(), "interpreter", "os.abort()"),
+    "reload": (lambda: importlib.reload(json), "interpreter", "importlib.reload()"),
+    "filters": (lambda: warnings.simplefilter("error"), "interpreter", "warnings.simplefilter()"),
+    "filter taken": (lambda: filterwarnings("error"), "interpreter", "warnings.filterwarnings()"),
+    "umask": (lambda: os.umask(0), "files", "os.umask()"),
+    "tzset": (lambda: time.tzset(), "environment", "time.tzset()"),
+    "setlocale": (lambda: locale.setlocale(locale.LC_ALL, "C"), "locale", "locale.setlocale()"),
     "library": (lambda: ctypes.CDLL(None), "imports", "ctypes.CDLL()"),
     "import": (lambda: __import__("no_such_module"), "imports", "import no_such_module"),
     "loaded": (lambda: __import__("anyio"), "imports", "import anyio"),

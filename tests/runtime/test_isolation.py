@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import decimal
+import subprocess
 import sys
+import warnings
 from decimal import getcontext
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +14,12 @@ import pytest
 from isolation_programs import SEEN, Hosting, Housing, Top, third
 
 import runtime
+from actors import GuardRefused, Root
 from runtime.interpreter import DEPTH_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from actors import Root
 
 THIRD = "0.3333333333333333333333333333"
 ALONE = (THIRD, "nothing", decimal.ROUND_HALF_EVEN)
@@ -104,3 +105,45 @@ async def test_an_actor_has_context_variables_of_its_own_wherever_it_is_and_afte
             data.append((await rt.advance({"n": n})).data)
             await rt.verify()
     assert [tuple(one) for one in data] == [(None, THIRD), (None, THIRD), ((THIRD, "0.33333"), THIRD)]
+
+
+def test_a_process_that_would_end_the_interpreter_fails_and_its_host_goes_on() -> None:
+    script = """
+import os
+import runtime
+from actors import Process, Root
+
+class Ends(Process):
+    async def run(self):
+        os._exit(0)
+
+class Top(Root):
+    async def run(self):
+        await self.put("c", program=Ends, start=True)
+        return (await self.status("c")).error
+
+async def main():
+    async with runtime.Runtime(Top, workers=0) as rt:
+        print((await rt.advance()).data)
+
+runtime.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "GuardRefused\n"), done.stderr
+
+
+async def test_warnings_that_are_filtered_for_a_stretch_of_code_are_no_matter_to_others() -> None:
+    class Filters(Root):
+        async def run(self) -> Any:
+            with pytest.raises(GuardRefused, match=r"warnings\.simplefilter"):
+                warnings.simplefilter("ignore")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                warnings.warn("nobody is told", stacklevel=1)
+            with pytest.raises(GuardRefused):
+                warnings.resetwarnings()
+
+    before = list(warnings.filters)
+    async with runtime.Runtime(Filters, workers=0) as rt:
+        await rt.advance()
+    assert list(warnings.filters) == before

@@ -27,8 +27,8 @@ STDLIB = Path(os.__file__).parent
 
 HEAD = """
 from __future__ import annotations
-import asyncio, collections, contextlib, datetime, functools, gc, glob, itertools, math, os, random, secrets
-import socket, subprocess, sys, threading, time, uuid, weakref
+import asyncio, collections, contextlib, datetime, decimal, functools, gc, glob, itertools, math, os, random, secrets
+import socket, subprocess, sys, threading, time, uuid, warnings, weakref
 import datetime as dt
 import time as clock
 from datetime import datetime as moment
@@ -449,6 +449,13 @@ FILES = {
                 config.level = 3  # ! LS302
                 sys.path.append("x")  # ! LS302
                 sys.stdout = None  # ! LS302
+                sys.setrecursionlimit(5000)  # ! LS302
+                gc.disable()  # ! LS302
+                decimal.DefaultContext.prec = 5  # ! LS302
+                decimal.getcontext().prec = 5
+                warnings.simplefilter("error")  # ! LS302
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
                 helper()
                 return TABLE["a"], TABLE.get("b"), cache.copy()
 
