@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.calls import CALLS, Now, Ret
 from actors.errors import CallRefused, ForeignAwait, KernelBug, ReplayDiverged, StoreError
+from actors.failures import name_of
 from actors.memory import Memory
 from actors.meter import Exhausted
 from actors.process import _call
@@ -139,7 +140,7 @@ def _step(desk: Desk, coroutine: Coroutine[Any, Any, Any], answer: Any, error: B
     except BaseException as failure:
         desk.memory.revert()
         desk.instance = desk.coroutine = desk.context = None
-        return Failure(type(failure).__name__)
+        return Failure(name_of(failure))
     desk.coroutine, desk.context = coroutine, context
     return call
 

@@ -24,6 +24,7 @@ from actors.calls import CALLS, Call, Drop, Get, Now, Put, Snapshot, Status
 from actors.cells import from_cell
 from actors.changes import Changes
 from actors.errors import CodecError, LockstepError, ReplayDiverged
+from actors.failures import name_of, text_of
 from actors.keys import path_text, read_key
 from actors.memory import Memory, form_of
 from actors.region import Region, View
@@ -299,7 +300,7 @@ class _Replay:
             except StopIteration:
                 raise self._diverged("run returned", "missing") from None
             except Exception as error:
-                raise self._diverged(f"run raised {type(error).__name__}: {error}", "missing") from error
+                raise self._diverged(f"run raised {name_of(error)}: {text_of(error)}", "missing") from error
             if type(call) in CALLS:
                 return call
             outcome = foreign_await(self.record.path, self.coroutine, call)

@@ -20,6 +20,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from actors.errors import BlockFailed, InputError
+from actors.failures import name_of, text_of
 from actors.memory import form_of
 from actors.process import Root, check_program
 from actors.prove import prove
@@ -440,7 +441,6 @@ def _block_failed(number: int, kernel: Kernel) -> BlockFailed:
     error = kernel.failed
     assert error is not None
     kernel.explain(error)
-    detail = "\n".join([str(error), *getattr(error, "__notes__", [])])
-    failed = BlockFailed(number, type(error).__name__, detail)
+    failed = BlockFailed(number, name_of(error), text_of(error))
     failed.__cause__ = error
     return failed

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.errors import BlockUnknown, InputError, LockstepError, VerifyFailed
+from actors.failures import name_of, text_of
 from actors.keys import path_text
 from actors.memory import form_of
 from actors.values import decode
@@ -93,7 +94,7 @@ async def verify_block(before: Tree, block: Block, after: Tree) -> None:
     finally:
         failures = kernel.failed
     if failures is not None:
-        told = f"the root failed with {type(failures).__name__}: {failures}"
+        told = f"the root failed with {name_of(failures)}: {text_of(failures)}"
         raise VerifyFailed(block.number, "/", "execution", "a block", told, hint) from failures
     closed = kernel.closed
     assert closed is not None

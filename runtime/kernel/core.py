@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import Drop, Get, Now, Put, Ret, Snapshot, Status
 from actors.changes import Changes
-from actors.errors import ChildFailed, KernelBug, LimitExceeded, LockstepError
+from actors.errors import KernelBug, LimitExceeded, LockstepError
+from actors.failures import behind, cause_of, name_of
 from actors.keys import Name, encode_key, path_text
 from actors.limits import RECORDS_KEPT_MAX
 from actors.memory import Memory, Slot, placed_error, value_of
@@ -37,7 +38,7 @@ from runtime.journal import Resumed
 from runtime.kernel.gets import drop, get, status
 from runtime.kernel.meters import charge, fill, now, out_of_gas
 from runtime.kernel.puts import copy_in, put
-from runtime.kernel.stops import ended, failed, ret, returned, snapshot
+from runtime.kernel.stops import RAISED, ended, failed, ret, returned, snapshot
 from runtime.metering import closing
 from runtime.record import DRAWS, READY, RUNNING, STAGES, STOPPED, WAITING, Record
 from runtime.state import child_state, freeze, thaw
@@ -274,13 +275,15 @@ class Kernel:
 
     def explain(self, error: BaseException) -> None:
         """Put the exceptions that ended children behind the errors by which their parents learned of it, for people."""
-        behind = dict(self.failures_dropped)
-        behind.update((path_text(record.path), failure) for record, failure in self.failures.items())
+        known = dict(self.failures_dropped)
+        known.update((path_text(record.path), failure) for record, failure in self.failures.items())
         at: BaseException | None = error
-        while at is not None:
-            if isinstance(at, ChildFailed) and at.__cause__ is None:
-                at.__cause__ = behind.pop(at.path, None)
-            at = at.__cause__ or at.__context__
+        seen: list[BaseException] = []
+        while at is not None and not any(at is one for one in seen):
+            seen.append(at)
+            if type(at) in RAISED.values() and cause_of(at) is None:
+                at.__cause__ = known.pop(at.path, None)  # type: ignore[attr-defined]
+            at = behind(at)
 
     # --- coroutines ---
 
@@ -377,7 +380,7 @@ def _close_coroutine(activation: Any, program: type[Process] | None) -> None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        _log.debug("a process that was ended raised %s on its way out", type(error).__name__)
+        _log.debug("a process that was ended raised %s on its way out", name_of(error))
     finally:
         fence.program = None
 

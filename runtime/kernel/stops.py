@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from actors.errors import CallRefused, ChildFailed, HostFault, HostTrouble, OutOfGas, ProgramError
+from actors.failures import name_of
 from actors.keys import encode_key, path_text
 from actors.memory import Slot, to_slot
 from actors.trap import TrapKind
@@ -153,11 +154,11 @@ def failed(kernel: Kernel, record: Record, event: Failed) -> Effect | None:
     if record.parent is None:
         root_failed(kernel, event.error)
         return None
-    if isinstance(event.error, HostTrouble):
+    if issubclass(type(event.error), HostTrouble):
         # How far it came is not a matter of the inputs, so it is not paid for; and so it is where the block is verified.
         record.meter, record.used, record.ran = None, 0, None
-        return trapped(kernel, record, TrapKind.HOST_FAULT, event.error.error, event.error)
-    return trapped(kernel, record, TrapKind.FAILED, type(event.error).__name__, event.error)
+        return trapped(kernel, record, TrapKind.HOST_FAULT, event.error.error, event.error)  # type: ignore[attr-defined]
+    return trapped(kernel, record, TrapKind.FAILED, name_of(event.error), event.error)
 
 
 def trapped(kernel: Kernel, record: Record, trap: TrapKind, error: str, failure: BaseException | None) -> Effect | None:

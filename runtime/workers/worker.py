@@ -16,7 +16,6 @@ import os
 import signal
 import threading
 import time
-import traceback
 import weakref
 from collections import OrderedDict
 from multiprocessing import parent_process
@@ -26,6 +25,7 @@ from actors.calls import Put, Status
 from actors.cells import recent
 from actors.envelope import Limits
 from actors.errors import KernelBug, StoreDamaged, StoreError
+from actors.failures import traceback_of
 from actors.keys import encode_key
 from actors.memory import Formed, Memory
 from actors.process import Root
@@ -163,7 +163,7 @@ class _Desk:
             told = ""
             if failure is not None:
                 kernel.explain(failure)
-                told = "".join(traceback.format_exception(failure))
+                told = traceback_of(failure)
             return job.trapped(past, child.trap.value, child.error or "", told)
         memory = child.memory
         if not child.middle and memory.tree is memory.snap and not len(freeze_children(child)):
