@@ -193,6 +193,7 @@ class Runtime:
                 more than a block keeps; the head stays.
             ReplayDiverged: a process could not be restored; the head stays.
             StoreError: the block could not be committed; the head stays.
+            MemoryError: a process on the event loop asked for more memory than there is; the head stays.
         """
         self._opened()
         assert self._turn is not None

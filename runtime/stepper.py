@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from actors.calls import CALLS
 from actors.cells import damage
 from actors.errors import KernelBug, ReplayDiverged, StoreError
+from actors.keys import path_text
 from runtime.events import Failed, Returned
 from runtime.guards import here, install
 from runtime.interpreter import decimal_defaults, deepen
@@ -177,7 +178,8 @@ class Stepper:
                     fence.program = None
             except StopIteration as stop:
                 event = _RETURNED if stop.value is None else Returned(stop.value)
-            except (KeyboardInterrupt, MemoryError, *_OURS):
+            except (KeyboardInterrupt, MemoryError, *_OURS) as ours:
+                _note_place(ours, record)
                 raise
             except BaseException as failure:
                 event = Failed(failure)
@@ -215,6 +217,18 @@ class Stepper:
             instance.machine_bind(record.memory, record.path, meter)
             record.activation = instance.run()
         return record.activation
+
+
+def _note_place(error: BaseException, record: Record) -> None:
+    """Note on an error of the host's memory which process it was that asked for more, and what helps."""
+    if isinstance(error, MemoryError):
+        assert record.program is not None
+        told = (
+            f"{path_text(record.path)} ({record.program.__qualname__}) asked for more memory than there is; it runs on the "
+            'event loop, where that is the host\'s: place it on a worker whose memory is limited (placement="worker", '
+            "worker_memory=…), or start it with gas"
+        )
+        BaseException.add_note(error, told)
 
 
 def _metered_step(meter: Meter, activation: Any, answer: Any, error: BaseException | None) -> Any:

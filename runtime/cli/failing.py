@@ -6,8 +6,8 @@
     130  it was interrupted
 
 A failed block also shows the program's own traceback: the frames of the user's code alone, the child's first.
-`--debug` shows the traceback of any error, the machine's own frames included. An exception that is not a LockstepError
-is a bug: Python's plain traceback shows it, for a report.
+`--debug` shows the traceback of any error, the machine's own frames included. An exception that is neither a LockstepError
+nor the host's being out of memory is a bug: Python's plain traceback shows it, for a report.
 """
 
 from __future__ import annotations
@@ -55,9 +55,12 @@ class Lockstep(TyperGroup):
         except LockstepError as error:
             _tell(error, Screen(), debug=bool(ctx.meta.get(DEBUG)))
             raise typer.Exit(ASKED_WRONGLY if isinstance(error, InputError) else FAILED) from None
+        except MemoryError as error:
+            _tell(error, Screen(), debug=bool(ctx.meta.get(DEBUG)))
+            raise typer.Exit(FAILED) from None
 
 
-def _tell(error: LockstepError, screen: Screen, *, debug: bool) -> None:
+def _tell(error: LockstepError | MemoryError, screen: Screen, *, debug: bool) -> None:
     lines = _verify_failed(error) if isinstance(error, VerifyFailed) else [str(error)]
     if debug:
         _show_traceback(error, screen, whole=True)
@@ -67,6 +70,8 @@ def _tell(error: LockstepError, screen: Screen, *, debug: bool) -> None:
             # The traceback has just told the rest.
             lines = [f"block {error.number} was not made, the head stays: the root failed with {error.error}"]
     lines += getattr(error, "__notes__", [])
+    if isinstance(error, MemoryError):
+        lines = ["; ".join(["out of memory", *filter(None, lines)])]
     message = Text.assemble(("error: ", "bold red"), printable("\n".join(lines)))
     screen.err.print(message, soft_wrap=not screen.err.is_terminal)
 
