@@ -193,6 +193,8 @@ class Stepper:
                 raise found.pop()
             if len(empty) or own is not None:
                 return self._moved(record, _Left(steps, None, record, event))
+            # Whoever forgets it has the last reference.
+            activation = None
             effect = kernel.handle(record, event)
             if effect is None and (kernel.closed is not None or kernel.failed is not None):
                 return False

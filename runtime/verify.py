@@ -84,6 +84,13 @@ async def verify_block(before: Tree, block: Block, after: Tree) -> None:
         kernel.recorded = {(path, turn): error for path, turn, error in block.faults}
         kernel.turns = {}
     kernel.handle(kernel.root, Input(value, entries))
+    try:
+        await _execute(kernel, block, after)
+    finally:
+        kernel.end()
+
+
+async def _execute(kernel: Kernel, block: Block, after: Tree) -> None:
     hint = (
         "a program depends on something beside its heap and its calls (time, randomness, the order of a set, a global)"
     )

@@ -6,7 +6,7 @@ there is a bug, and the error carries the story of the last ones. An effect is p
 that answer, or throw it an error. Whoever performs effects (runtime.stepper) reports what came of them as events.
 
 Here are the machine's state, the agenda, and blocks. What is done with each event stands beside: `puts`, `gets` (and how a
-parent waits), `stops` (and what ends in a trap), `meters` (and limits).
+parent waits), `stops` (and what ends in a trap), `meters` (and limits), `endings` (of coroutines).
 
 Architecture invariants:
 - The kernel performs nothing: it awaits nothing, reads no clock, runs no line of a program.
@@ -20,26 +20,23 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from contextlib import nullcontext
-from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.calls import Drop, Get, Now, Put, Ret, Snapshot, Status
 from actors.changes import Changes
 from actors.errors import KernelBug, LimitExceeded, LockstepError
-from actors.failures import behind, cause_of, name_of
+from actors.failures import behind, cause_of
 from actors.keys import Name, encode_key, path_text
 from actors.limits import RECORDS_KEPT_MAX
 from actors.memory import Memory, Slot, placed_error, value_of
 from actors.trap import TrapKind
 from runtime.events import ChildStopped, Closed, Ended, Failed, Input, Returned
-from runtime.guards import here
 from runtime.journal import Resumed
+from runtime.kernel.endings import end
 from runtime.kernel.gets import drop, get, status
 from runtime.kernel.meters import charge, fill, now, out_of_gas
 from runtime.kernel.puts import copy_in, put
 from runtime.kernel.stops import RAISED, ended, failed, ret, returned, snapshot
-from runtime.metering import closing
 from runtime.record import DRAWS, READY, RUNNING, STAGES, STOPPED, WAITING, Record
 from runtime.state import child_state, freeze, thaw
 
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.keys import Path
-    from actors.process import Process, Root
+    from actors.process import Root
     from actors.region import View
     from actors.tree import Tree
     from runtime.events import Effect, Event, Fault
@@ -289,15 +286,16 @@ class Kernel:
 
     def end_activation(self, record: Record) -> None:
         """Forget the coroutine of a process; it is made again from the journal when it is needed."""
-        activation, record.activation = record.activation, None
+        if record.activation is None:
+            record.context = record.meter = None
+            return
+        # In a list, from which the last reference can be taken.
+        ending, record.activation = [record.activation], None
         context, record.context = record.context, None
         metered, record.meter = record.meter is not None, None
-        if activation is not None:
-            # What it writes on its way out must go nowhere.
-            record.memory = record.memory.copy()
-            with closing() if metered else nullcontext():
-                # Whatever it sets there, nobody else is to have.
-                (Context() if context is None else context).run(_close_coroutine, activation, record.program)
+        # What it writes on its way out must go nowhere.
+        record.memory = record.memory.copy()
+        end(ending, record, context, metered)
 
     def _end_gone(self) -> None:
         """End the coroutines of what was dropped or reverted, descendants included."""
@@ -369,20 +367,6 @@ class Kernel:
 
 def _idle(record: Record) -> bool:
     return record.settled and not record.dirty and not record.middle and not record.children
-
-
-def _close_coroutine(activation: Any, program: type[Process] | None) -> None:
-    """End a coroutine, inside the fence; what it raises or awaits on its way out concerns nobody any more."""
-    fence = here.cell
-    fence.program = program
-    try:
-        activation.close()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        _log.debug("a process that was ended raised %s on its way out", name_of(error))
-    finally:
-        fence.program = None
 
 
 #: How a system call is performed, by its type: when it is made, and again when the child has stopped for which it waited.
