@@ -16,7 +16,7 @@ import struct
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from runtime.workers.frames import LONG_BYTES, pieces_of
 
@@ -184,7 +184,29 @@ def announced(batch: Form) -> Sequence[Piece]:
 def serve(line: socket.socket, work: Callable[[bytes], Form]) -> None:
     """Answer batches for as long as there is a driver: the worker's end."""
     with line, line.makefile("rb") as batches:
-        line.sendall(_SIZE.pack(0))
-        while len(head := batches.read(_SIZE.size)) == _SIZE.size:
-            for piece in announced(work(batches.read(_SIZE.unpack(head)[0]))):
-                line.sendall(piece)
+        there = _say(line, [_SIZE.pack(0)])
+        while there and (batch := _next(batches)) is not None:
+            there = _say(line, announced(work(batch)))
+
+
+def _say(line: socket.socket, message: Sequence[Piece]) -> bool:
+    """Send a message; return whether the driver is there. One that was killed is gone by an error if it had not read all."""
+    try:
+        for piece in message:
+            line.sendall(piece)
+    except ConnectionError:
+        return False
+    return True
+
+
+def _next(batches: BinaryIO) -> bytes | None:
+    """Return the next batch; None: the driver is gone."""
+    try:
+        head = batches.read(_SIZE.size)
+        if len(head) < _SIZE.size:
+            return None
+        (size,) = _SIZE.unpack(head)
+        batch = batches.read(size)
+    except ConnectionError:
+        return None
+    return batch if len(batch) == size else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,8 +33,7 @@ class Ends:
         self.thread.start()
 
     def _serve(self, work: Callable[[bytes], Form]) -> None:
-        with suppress(OSError):  # The driver's end may be closed in the middle of an answer.
-            serve(self.theirs, work)
+        serve(self.theirs, work)
 
     def ask(self, batch: Form) -> asyncio.Future[Answer]:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -220,3 +219,21 @@ def test_nobody_is_told_of_anything_once_it_is_closed_and_the_worker_ends(on_loo
         assert told == []
 
     on_loop(main)
+
+
+@pytest.mark.parametrize("sent", [0, 1, 2, 3])
+def test_a_driver_that_is_killed_is_the_end_of_its_worker_wherever_the_two_are(sent: int) -> None:
+    """It leaves what it was sent unread, so that the worker is told by an error in place of the end of the file."""
+    batch = struct.pack(">Q", 5) + b"batch"
+
+    def gone(_: bytes) -> bytes:
+        ours.close()
+        return bytes(1 << 20)
+
+    ours, theirs = socket.socketpair()
+    ours.sendall([b"", batch[:4], batch[:-1], batch][sent])
+    if sent < 3:
+        theirs.send(b"is not read")
+        ours.close()
+    serve(theirs, gone)
+    assert theirs.fileno() == -1
