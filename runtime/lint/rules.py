@@ -97,6 +97,12 @@ DEFAULT_KEPT: Final = Rule(
     "is one object for all calls in one process, and what one does to it the next one sees",
     "let the default be None, and make a new one inside",
 )
+LOOKED_UP: Final = Rule(
+    "LS306",
+    "looked-up",
+    "finds globals by names that are made as it runs, and a worker has of the main script those alone that its code names",
+    'keep what it chooses from in a dict that is named: STEPS = {"add": add}',
+)
 CLOCK: Final = Rule(
     "LS401",
     "clock",
@@ -146,6 +152,7 @@ RULES: Final[dict[str, Rule]] = {
         FINALIZER,
         SWALLOWED,
         DEFAULT_KEPT,
+        LOOKED_UP,
         CLOCK,
         RANDOM,
         ENVIRONMENT,

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from runtime.guards import table
-from runtime.lint.rules import CLASS_STATE, DEFAULT_KEPT, FINALIZER, GLOBAL_WRITTEN, SWALLOWED
+from runtime.lint.rules import CLASS_STATE, DEFAULT_KEPT, FINALIZER, GLOBAL_WRITTEN, LOOKED_UP, SWALLOWED
 from runtime.lint.scopes import DEFS, FUNCTIONS
 
 if TYPE_CHECKING:
@@ -56,12 +56,17 @@ def look(node: ast.AST, at: Looking) -> None:
         dotted = at.names.dotted(node.func)
         if dotted in _FINALIZERS:
             at.report(FINALIZER, node)
+        elif dotted == "builtins.globals" and _is_in_function(node, at):
+            at.report(LOOKED_UP, node)
         elif dotted == "contextlib.suppress" and any(_catches_all(one, at) for one in node.args):
             at.report(SWALLOWED, node)
         elif _sets_for_all(dotted, node, at) and _is_in_function(node, at):
             at.report(GLOBAL_WRITTEN, node)
         elif isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATES:
             _look_at_change(node, node.func.value, at)
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        if at.names.dotted(node.value) == "sys.modules" and _is_in_function(node, at):
+            at.report(LOOKED_UP, node)
     elif isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
         targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
         for target in targets:

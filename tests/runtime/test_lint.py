@@ -450,6 +450,8 @@ FILES = {
                 sys.path.append("x")  # ! LS302
                 sys.stdout = None  # ! LS302
                 sys.setrecursionlimit(5000)  # ! LS302
+                globals()["a" + given](sys.modules[given])  # ! LS306 LS306
+                vars()["given"] = locals()
                 gc.disable()  # ! LS302
                 decimal.DefaultContext.prec = 5  # ! LS302
                 decimal.getcontext().prec = 5
