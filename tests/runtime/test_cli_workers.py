@@ -18,6 +18,7 @@ TROUBLE = """
 
     class Dies(Process):
         placement = "worker"
+        lifted = ("interpreter",)
 
         async def run(self):
             os._exit(3)

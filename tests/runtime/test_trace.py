@@ -266,7 +266,7 @@ class Dies(Process):
     """Ends its worker; where it is given a file, only as long as that is not there."""
 
     placement = "worker"
-    lifted = ("files",)
+    lifted = ("files", "interpreter")
 
     async def run(self) -> None:
         if not died_before(self.heap.get("once")):

@@ -110,7 +110,7 @@ class Returning(Worker):
 class Dying(Worker):
     """Takes its worker with it, so often as the file in its heap is not there yet; then it is well."""
 
-    lifted = ("files",)
+    lifted = ("files", "interpreter")
 
     async def run(self) -> None:
         if self.heap.get("always", False):
