@@ -147,3 +147,19 @@ async def test_warnings_that_are_filtered_for_a_stretch_of_code_are_no_matter_to
     async with runtime.Runtime(Filters, workers=0) as rt:
         await rt.advance()
     assert list(warnings.filters) == before
+
+
+async def test_how_numpy_treats_errors_and_prints_is_not_the_hosts() -> None:
+    numpy = pytest.importorskip("numpy", minversion="2.1")
+
+    class Divides(Root):
+        async def run(self) -> Any:
+            with numpy.errstate(divide="ignore"):
+                infinite = float(numpy.float64(1) / numpy.float64(0))
+            numpy.seterr(under="raise")
+            return infinite, numpy.geterr()["over"], str(numpy.array([1 / 3]))
+
+    with numpy.errstate(over="raise"), numpy.printoptions(precision=2):
+        async with runtime.Runtime(Divides, workers=0) as rt:
+            assert tuple((await rt.advance()).data) == (float("inf"), "warn", "[0.33333333]")
+        assert numpy.geterr()["under"] == "ignore"
