@@ -167,6 +167,9 @@ def _sweep_class(cls: type) -> None:
 
 
 def _sweep_function(function: FunctionType) -> None:
+    if function.__globals__ is globals():
+        # A replacement in a library's own module: it is the one that is to hold the original.
+        return
     if function.__defaults__ is not None:
         new = tuple([_or_instead(value) for value in function.__defaults__])
         if any(one is not other for one, other in zip(new, function.__defaults__, strict=True)):

@@ -513,6 +513,8 @@ from actors import Root
 
 class Summing(Root):
     async def run(self):
+        numpy.seterr(over="raise")
+        numpy.set_printoptions(precision=3)
         return float(numpy.arange(4.0).sum())
 
 async def main():
