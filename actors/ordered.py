@@ -130,7 +130,7 @@ class _Child:
 class _Group:
     """Transactions that run in one child, one after the other."""
 
-    __slots__ = ("child", "foretold", "left", "places", "since")
+    __slots__ = ("changed", "child", "foretold", "left", "places", "since")
 
     def __init__(self, child: _Child, places: Sequence[int], since: int | None) -> None:
         self.child = child
@@ -142,6 +142,21 @@ class _Group:
         self.left = len(places)
         #: Of which keys it was told what a transaction left there that waited for its turn: where that one is, and what it did.
         self.foretold: dict[bytes, tuple[int, _Ran]] = {}
+        #: The first of its transactions that changed each key, where it was foretold any.
+        self.changed: dict[bytes, int] = {}
+
+    def has_from(self, place: int, agreed: set[bytes], differing: set[bytes]) -> tuple[set[bytes], set[bytes]]:
+        """Return what the group has, and has not, of what a foretold transaction does, at that one's place.
+
+        What its own transactions before that place changed, it has from them: they ran on top of what was foretold.
+
+        Args:
+            place: where the foretold one is.
+            agreed: the keys that it set as it was foretold.
+            differing: the keys to which it did something else.
+        """
+        over = {form for form in agreed if self.changed.get(form, place) < place}
+        return agreed - over, differing | over
 
 
 class _Ran(NamedTuple):
@@ -396,6 +411,9 @@ class _List:
                 self._speculation.end(group)
             else:
                 for place, effect in zip(group.places, effects, strict=True):
+                    if group.foretold:
+                        for form in effect.changed:
+                            group.changed.setdefault(form, place)
                     touched = (self._touched[place] or frozenset()) | effect.touched
                     self._ran[place] = _Ran(group, effect, effect.fixed, effect.changed, touched)
             self._idle.append(group.child)
@@ -433,8 +451,10 @@ class _List:
                 self._again(place)
                 return
             ran = {group: (done.fixed, set[bytes]())}
-            for other, before in (*self._earlier.pop(place, ()), *self._foretold.pop(place, ())):
+            for other, before in self._earlier.pop(place, ()):
                 ran[other] = compared(before, effect)
+            for other, before in self._foretold.pop(place, ()):
+                ran[other] = other.has_from(place, *compared(before, effect))
             speculation.settle(set(slots), ran)
             settled.put(slots)
             self._results.append(_result(effect))
