@@ -27,6 +27,7 @@ schedule follows from counts, so that what is run twice, and what it costs in ga
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import AsyncIterable, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -34,17 +35,18 @@ from actors.bundles import Bundle
 from actors.errors import CallRefused, ChildFailed, ProgramError
 from actors.groups import Child, Group, Known, Ran
 from actors.keys import encode_key
-from actors.memory import Formed, form_of, to_slot
+from actors.memory import Formed, form_of, to_slot, value_of
 from actors.pace import Pace
 from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, Refusal, news
 from actors.region import WHOLE, Region
 from actors.settled import Settled, compared
 from actors.speculation import Speculation
 from actors.starting import How
+from actors.values import show
 from actors.waves import Plan, Stage, Step, gain, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from actors.envelope import Limits
     from actors.keys import Key
@@ -101,9 +103,7 @@ class Ordered:
             ChildFailed, OutOfGas: a transaction cannot be run, even alone and in its turn: no refusal, but an empty meter,
                 a stack that is too deep, a call that the guards refuse. The heap is as it was.
         """
-        _check_program(program)
-        if type(groups) is not int or groups < 1:
-            raise CallRefused(f"transact: groups is {groups!r}; it is how many run side by side, at least 1")
+        _check(program, transactions, region, groups)
         process = cast("Process", self)
         self._lists += 1
         batch = _List(process, program, transactions, region, groups, f"transact {self._lists}")
@@ -146,16 +146,15 @@ class _List:
         #: What each touches, as far as is known: by which it is planned, and of which its group is told; None: nothing is.
         self._touched: list[frozenset[bytes] | None] = []
         self._wanted: list[frozenset[bytes] | None] = []
-        hinted = program()
+        hints = _Hints(program)
         for transaction in transactions:
-            form = form_of(to_slot(transaction))
+            slot = to_slot(transaction)
+            form = form_of(slot)
             assert form is not None
+            touched, wanted = hints.of(len(self._given), value_of(slot))
             self._given.append(form)
-            keys = hinted.touches(transaction)
-            touched = None if keys is None else frozenset(map(encode_key, keys))
             self._touched.append(touched)
-            asked = map(encode_key, hinted.adds_to(transaction))
-            self._wanted.append(None if touched is None else touched.union(asked))
+            self._wanted.append(wanted)
         self._count = len(self._given)
         #: Those of which nothing is known, and that were not sent yet.
         self._untried = {place for place, touched in enumerate(self._touched) if touched is None}
@@ -360,8 +359,12 @@ class _List:
             self._away.difference_update(group.places)
             try:
                 effects = await self._effects(group.child.name)
-            except ChildFailed:
+            except ChildFailed as error:
                 if group.places[0] in self._suspect:
+                    error.add_note(
+                        f"it had transaction {group.places[0]} of a list, counted from 0, alone and in its turn; "
+                        "no transaction of the list was done"
+                    )
                     raise
                 self._suspect.update(group.places)
                 self._speculation.end(group)
@@ -450,7 +453,44 @@ def _result(effect: Effect) -> Any:
     return Formed(effect.result).value
 
 
-def _check_program(program: Any) -> None:
+class _Hints:
+    """What a program says of its transactions, by an instance that sees no heap."""
+
+    def __init__(self, program: type[Transaction]) -> None:
+        self._program = program
+        self._instance = program()
+
+    def of(self, place: int, transaction: Any) -> tuple[frozenset[bytes] | None, frozenset[bytes] | None]:
+        """Return what a transaction is likely to touch, and to ask for; None where nothing is known.
+
+        Raises:
+            ProgramError: the hint cannot be had.
+        """
+        named = "touches"
+        try:
+            keys = self._instance.touches(transaction)
+            if keys is None:
+                return None, None
+            touched = frozenset(map(encode_key, keys))
+            named = "adds_to"
+            return touched, touched.union(map(encode_key, self._instance.adds_to(transaction)))
+        except Exception as error:
+            raise ProgramError(
+                f"transact: {self._program.__qualname__}.{named} cannot say what transaction {place}, {show(transaction, 60)}, "
+                f"touches: {type(error).__name__}: {error}; let it return keys, or None where it does not know"
+            ) from error
+
+
+def _check(program: Any, transactions: Any, region: Any, groups: Any) -> None:
     if not isinstance(program, type) or not hasattr(program, "apply") or not hasattr(program, "touches"):
         named = program.__qualname__ if isinstance(program, type) else f"an object of type {type(program).__qualname__}"
         raise ProgramError(f"transact: {named} is no program of transactions; let it inherit from actors.Transaction")
+    cast("type[Transaction]", program).check()
+    if not isinstance(transactions, Iterable):
+        what = type(transactions).__qualname__
+        mend = "; collect it first: [one async for one in …]" if isinstance(transactions, AsyncIterable) else ""
+        raise CallRefused(f"transact: transactions is an object of type {what}; it is an iterable of values{mend}")
+    if isinstance(region, Region):
+        raise CallRefused(f"transact: region is {region!r}; it is a key, such as {region.prefix!r}")
+    if type(groups) is not int or groups < 1:
+        raise CallRefused(f"transact: groups is {groups!r}; it is how many run side by side, at least 1")
