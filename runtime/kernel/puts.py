@@ -92,7 +92,7 @@ def _is_as_new(child: Record, record: Record, call: Put) -> bool:
         and call.program is not None
         and EVERYTHING in call.delete
         and not child.children
-        and not len(child.retained)
+        and (child.retained is EMPTY or not len(child.retained))
         and (child.limits is record.limits is call.limits is None or child.limits == _limits_of(record, call))
     )
 
