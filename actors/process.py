@@ -147,9 +147,13 @@ class Process(Maps, Workspaces, Ordered, Supervision):
         generator = self._random
         if generator is None:
             path = b"".join([encode_key(name) for name in self.path])
-            seed = sha256(b"random" + marked(self._machine_begun).digest() + path).digest()
+            seed = sha256(b"random" + self._seed() + path).digest()
             generator = self._random = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
         return generator
+
+    def _seed(self) -> bytes:
+        """Return what an activation's random numbers follow from, beside its path."""
+        return marked(self._machine_begun).digest()
 
     async def put(
         self,

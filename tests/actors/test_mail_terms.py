@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from actors import CallRefused, KeyRefused, LimitExceeded, ProgramError, ValueRefused
 from actors.freezing import freeze
 from actors.limits import MESSAGE_BYTES_MAX, MESSAGES_MAX, VALUE_BYTES_MAX
-from actors.mail import Actor, check_actor_name, checked, plain
+from actors.mail import Actor
 from actors.memory import Memory
 from actors.office import PostOffice
+from actors.terms import check_actor_name, checked, plain
 from actors.values import encode
 
 

@@ -139,7 +139,7 @@ async def test_a_pipeline_hands_items_from_stage_to_stage_in_order() -> None:
 
 
 async def test_without_a_journal_a_process_cannot_stop_in_the_middle_and_makes_any_number_of_calls() -> None:
-    why = "OnePiece keeps no journal, so that it cannot stop in the middle; let run return, or take journal = False out of it"
+    why = "OnePiece keeps no journal, so that it cannot stop in the middle; let run return, or say journal = True in it"
     told = (("CallRefused", f"ret: {why}"),)
     total = sum(n * n for n in range(14, 24))
     (data,) = await every_way(Journalist, [{}], OnePiece)
