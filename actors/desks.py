@@ -147,9 +147,10 @@ def programs_of(hosts: tuple[Any, ...], actors: tuple[Any, ...], office: str) ->
     """Return the programs that an office knows, by name: each with whether it is hosted."""
     programs: dict[str, tuple[type[Any], bool]] = {}
     for cls in chain(hosts, actors):
-        if (cls, True) == programs.get(cls.__qualname__) and cls in actors:
-            raise ProgramError(f"{office} has {cls.__qualname__} in hosts and in actors; name it in one of them")
-        if cls.__qualname__ in programs:
+        known = programs.get(cls.__qualname__)
+        if known is not None and known[0] is cls:
+            raise ProgramError(f"{office} names {cls.__qualname__} twice in its hosts and actors; name it once")
+        if known is not None:
             raise ProgramError(f"{office} knows two classes of the name {cls.__qualname__}; call one of them otherwise")
         programs[cls.__qualname__] = cls, cls in hosts
     return programs

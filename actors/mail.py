@@ -10,7 +10,7 @@ next round. Nothing else has a say in the order: not who ended first, and not wh
     office   ◀── GET "letter": status, how many were handled, …, to, message, kind, … ──   (when it has stopped)
 
 An address is a path: the office's own, and the actor's name behind it. What is kept under "mail" and "letter" in an actor's
-heap is the library's; all else there is the actor's.
+heap is the library's, and is overwritten without a word; all else there is the actor's.
 
 An activation is given up to `MESSAGES_MAX` messages. It ends early where the actor asks (it then stands in the middle of
 `run`, until the answer is there), becomes something else, or stops; what it was not given to handle it is given later.
@@ -103,7 +103,11 @@ class NoAnswer(LockstepError):
 class Actor(Process):
     """A program that handles messages. Subclass it, and write `async def receive(self, message, sender)`.
 
-    An instance lives for one activation at most: what is to be known later stands in `self.heap`.
+    An instance lives for one activation at most: what is to be known later stands in `self.heap`, where the keys "mail" and
+    "letter" are the library's.
+
+    `self.random` is seeded from its path, the heap with which the activation began, and the first message of it: hosted or
+    not, it draws the same. What is to make a difference has to be in one of these.
     """
 
     #: What becomes of it when it fails on a message.
