@@ -260,8 +260,16 @@ class Actor(Process):
 
         Where the office does not know that class, or it is not hosted alike, the actor stays what it was, and there is a
         dead letter from it to itself, with the class's name for its message.
+
+        Raises:
+            CallRefused: that is no class of actors.
         """
-        self._became = title(program)
+        name = title(program)
+        if not issubclass(program, Actor):
+            raise CallRefused(
+                f"become: {name} does not inherit from actors.Actor, and would not know the mail; spawn it"
+            )
+        self._became = name
         self._cut = True
 
     def stop(self) -> None:
@@ -282,7 +290,8 @@ class Actor(Process):
 
     # --- for the office ---
 
-    def _seed(self) -> bytes:
+    def machine_seed(self) -> bytes:
+        """Return what an activation's random numbers follow from, beside its path."""
         # Neither whether it is hosted nor how much mail came with the first message may make a difference: of the mail of an
         # activation that waits, only what it began to handle is kept.
         if self._hosted:

@@ -147,12 +147,12 @@ class Process(Maps, Workspaces, Ordered, Supervision):
         generator = self._random
         if generator is None:
             path = b"".join([encode_key(name) for name in self.path])
-            seed = sha256(b"random" + self._seed() + path).digest()
+            seed = sha256(b"random" + self.machine_seed() + path).digest()
             generator = self._random = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
         return generator
 
-    def _seed(self) -> bytes:
-        """Return what an activation's random numbers follow from, beside its path."""
+    def machine_seed(self) -> bytes:
+        """Return what an activation's random numbers follow from, beside its path. The machine's; programs have no use for it."""
         return marked(self._machine_begun).digest()
 
     async def put(

@@ -175,6 +175,11 @@ def test_an_actor_is_made_without_arguments() -> None:
     type("Fine", (Quiet,), {"__init__": _def("def made(self, x=1): pass")})
 
 
+def test_an_actor_becomes_no_office() -> None:
+    with pytest.raises(CallRefused, match=r"become: PostOffice does not inherit from actors\.Actor"):
+        quiet().become(PostOffice)  # type: ignore[arg-type]
+
+
 def test_an_actor_has_no_run() -> None:
     async def run(self: Any) -> None:
         pass
