@@ -21,6 +21,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.desks import Desk
+from actors.errors import LimitExceeded
 from actors.gas import write_cost
 from actors.keys import encode_key
 from actors.limits import DEAD_LETTERS_MAX
@@ -214,11 +215,19 @@ class Files:
         self._own = len(own)
 
     def posted(self, desk: Desk) -> None:
-        """File the last message that came in for an actor."""
-        if not desk.filed:
-            self.write(desk)
+        """File the last message that came in for an actor.
+
+        Raises:
+            LimitExceeded: the office's limits do not allow it; the message is gone.
+        """
         key = (ROOM, "mail", desk.address[-1], len(desk.mail) - 1)
-        self.heap[key] = desk.mail[-1]
+        try:
+            if not desk.filed:
+                self.write(desk)
+            self.heap[key] = desk.mail[-1]
+        except LimitExceeded:
+            desk.mail.pop()
+            raise
         self._mail[key] = desk.mail[-1]
         if self.room.taken and not self._more and self.room.ready:
             self._answer_above()

@@ -554,6 +554,8 @@ class Crowded(PostOffice):
             self.post(log, "x")
         with pytest.raises(LimitExceeded):
             await self.deliver()
+        with pytest.raises(LimitExceeded):
+            self.post(log, "z" * 40_000)
         await self.stop(both[1])
         self.post(log, "y")
         self.heap["messages"] = (await self.deliver()).messages
