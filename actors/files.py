@@ -24,8 +24,9 @@ from actors.desks import Desk
 from actors.errors import LimitExceeded
 from actors.gas import write_cost
 from actors.keys import encode_key
+from actors.letters import put_letter
 from actors.limits import DEAD_LETTERS_MAX
-from actors.mail import DONE, MORE, Actor, put_letter
+from actors.mail import DONE, MORE, Actor
 from actors.region import View
 from actors.terms import IN
 from actors.values import ABSENT

@@ -19,14 +19,13 @@ An activation is given up to `MESSAGES_MAX` messages. It ends early where the ac
 from __future__ import annotations
 
 from hashlib import sha256
-from itertools import chain
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from actors.calls import Ret
 from actors.errors import CallRefused, LockstepError, ProgramError
 from actors.keys import Path, encode_key, path_text
-from actors.limits import MESSAGES_MAX
+from actors.letters import mail_in, put_letter
 from actors.memory import SMALL_INT, marked
 from actors.process import Process, _call
 from actors.terms import (
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 
     from actors.changes import Changes
     from actors.desks import Desk
-    from actors.heap import Heap
     from actors.memory import Memory
     from actors.meter import Meter
 
@@ -77,8 +75,6 @@ _OUT: Final = encode_key(OUT)
 _SPAWNED: Final = ("mail", "spawned")
 _RET: Final = Ret()
 _NOBODY: Final[Mapping[Address, Desk]] = {}
-#: Fields of a letter before its entries.
-HEAD: Final = 4
 
 
 class NoAnswer(LockstepError):
@@ -324,38 +320,3 @@ class Actor(Process):
     def handled(self) -> int:
         """How many messages of this activation it has begun to handle. The office's."""
         return self._size - length_hint(self._rest)
-
-
-def mail_in(process: Process, width: int) -> list[Any]:
-    """Return the mail that an office put into the heap of a process that is an actor of it.
-
-    Args:
-        process: the actor, or the office.
-        width: how many fields a piece of mail has.
-
-    Raises:
-        ProgramError: no office put that there.
-    """
-    mail = process.heap.get(IN)
-    if type(mail) is not tuple or len(mail) % width or (mail and (type(mail[1]), type(mail[2])) != (tuple, int)):
-        raise ProgramError(
-            f"{path_text(process.path)}: under {IN!r} in its heap there is no mail that an office brought; that key is the "
-            f"library's, so let an office start it (spawn), or call what you put there otherwise"
-        )
-    return [*zip(*[iter(mail)] * width, strict=True)]
-
-
-def put_letter(heap: Heap, head: tuple[int, int, Any], sent: list[Any]) -> None:
-    """Leave what was sent where the office above fetches it: in pages, so that each is a short value.
-
-    Args:
-        heap: of who sent it.
-        head: the status; how many messages were handled; the name of the class that it became. Of an office the last is
-            the failure that it hands up: the failed actor's address, and the class name of the exception.
-        sent: what was sent.
-    """
-    page = MESSAGES_MAX
-    pages = max(0, (len(sent) - 1) // page)
-    for index in range(1, pages + 1):
-        heap[OUT, index] = tuple(chain.from_iterable(sent[index * page : (index + 1) * page]))
-    heap[OUT] = (*head, pages, *chain.from_iterable(sent[:page] if pages else sent))

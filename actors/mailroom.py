@@ -7,29 +7,25 @@ and waits for the next round. Nothing that is sent in a round is delivered in it
 
 from __future__ import annotations
 
-from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.calls import Drop, Get, Put
+from actors.calls import Drop
 from actors.desks import Desk, programs_of
-from actors.errors import ChildFailed, ProgramError
+from actors.errors import ProgramError
 from actors.files import Files
 from actors.hosting import ENDED, Failure, begin, go_on, serve
-from actors.keys import encode_key, path_text
+from actors.keys import path_text
+from actors.letters import bring, fetch, mail_in
 from actors.limits import MESSAGES_MAX
-from actors.mail import ANSWER, ASK, DONE, HEAD, MORE, REFUSAL, SPAWN, STOPS, TELL, WAITS, Actor, mail_in
-from actors.memory import to_slot
+from actors.mail import ANSWER, ASK, DONE, MORE, REFUSAL, SPAWN, STOPS, TELL, WAITS, Actor
 from actors.process import _call
-from actors.terms import IN, OUT
 from actors.tree import EMPTY
 
 if TYPE_CHECKING:
     from actors.mail import Address
     from actors.office import PostOffice
 
-_IN: Final = encode_key(IN)
-_OUT: Final = encode_key(OUT)
 _by_address: Final = attrgetter("address")
 
 NOBODY: Final = "nobody there"
@@ -37,7 +33,6 @@ STOPPED: Final = "stopped"
 TAKEN: Final = "the name is taken"
 AN_OFFICE: Final = "an office does not answer"
 TOO_LATE: Final = "an answer too late"
-NOT_TAKEN: Final = "it did not deliver its mail"
 UNKNOWN: Final = "the office does not know that class"
 NOT_ALIKE: Final = "of the two classes the office hosts one alone"
 
@@ -122,7 +117,7 @@ class Mailroom:
                 self.messages += len(desk.now)
         children = [desk for desk in ready if not desk.hosted]
         for desk in children:
-            await self._start(desk)
+            await bring(self.office, desk)
         if len(children) < len(ready):
             for desk in ready:
                 if desk.hosted:
@@ -135,7 +130,7 @@ class Mailroom:
                 await self._collect(desk)
                 if desk.at < len(desk.now):
                     # At once, so that it does not wait for the others.
-                    await self._start(desk)
+                    await bring(self.office, desk)
                     started.append(desk)
             children = started
         await self._close(ready)
@@ -185,45 +180,19 @@ class Mailroom:
             if outcome is ENDED:
                 desk.instance = None
 
-    async def _start(self, desk: Desk) -> None:
-        """Give an actor that is a process its mail, or the answer that it waits for."""
-        answer, desk.answer = desk.answer, None
-        if answer is None:
-            desk.give()
-            answer = tuple(chain.from_iterable(desk.given))
-        if desk.values is None and not desk.office:
-            program, desk.reset = desk.program if desk.reset else None, False
-            put = Put(desk.address[-1], ((_IN, to_slot(answer)),), program, (), True, desk.program.gas)
-            await _call(put)
-            return
-        values = {**dict(desk.values or ()), IN: answer}
-        if desk.office:
-            values[OUT] = None
-        program, desk.reset, desk.values = desk.program if desk.reset else None, False, None
-        await self.office.put(desk.address[-1], values, program=program, start=True, gas=desk.program.gas)
-
     async def _collect(self, desk: Desk) -> None:
         """Open the letter of an actor that is a process, once it has stopped."""
-        name = desk.address[-1]
-        try:
-            letter = await _call(Get(name, (_OUT,)))
-        except ChildFailed as failure:
-            self._failed(desk, failure.error)
+        letter = await fetch(self.office, desk)
+        if isinstance(letter, Failure):
+            self._failed(desk, letter.error)
             return
-        if letter is None:
-            self._failed(desk, NOT_TAKEN)
-            return
-        status, handled, became, pages = letter[:HEAD]
-        entries = letter[HEAD:]
-        for page in range(pages):
-            entries += await self.office.get(name, (OUT, page + 1))
-        desk.sent += zip(*[iter(entries)] * (4 if desk.office else 3), strict=True)
+        desk.sent += letter.sent
+        status, became = letter.status, letter.news
         if desk.office:
-            # Nobody becomes an office: there stands what it hands up.
             desk.error, became = became, None
             if desk.error is not None and desk.program.on_failure == "stop":
                 status = STOPS
-        self._ended(desk, status, handled, became)
+        self._ended(desk, status, letter.handled, became)
 
     def _ended(self, desk: Desk, status: int, handled: int, became: str | None) -> None:
         """Note how an activation ended."""
