@@ -81,7 +81,7 @@ _read_whole: Final[WeakValueDictionary[int, NDArray[Any]]] = WeakValueDictionary
 
 
 def rows(array: NDArray[Any], count: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Cut an array along its first axis into blocks.
+    """Cut an array along its first axis into blocks; an empty one into one.
 
     Args:
         array: of one dimension at least.
@@ -105,7 +105,7 @@ def rows(array: NDArray[Any], count: int | None = None) -> Iterator[tuple[int, N
         count = ARRAY_BYTES_MAX // max(size, 1)
     if type(count) is not int or count < 1:
         raise CallRefused(f"rows: count is {count!r}; it is how many rows a block has, at least 1")
-    for at in range(0, len(array), count):
+    for at in range(0, max(len(array), 1), count):
         yield at, array[at : at + count]
 
 

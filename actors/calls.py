@@ -1,6 +1,6 @@
 """The system calls as data: what a process yields to the kernel, and what it may get back. The contract on one page.
 
-PUT     in this order: check → find the child (which `new` refuses), or create it → wait until it is stopped → set its program (which resets
+PUT     in this order: check → find the child (which `new` refuses, or drops), or create it → wait until it is stopped → set its program (which resets
         its control state to the top of `run`) → delete keys and regions → copy values → on `start`: take its snapshot,
         fill its meter, set it running.
 GET     check → find (an absent child is an error) → wait until it is stopped → raise if it failed → copy out: one
@@ -18,7 +18,7 @@ stands is never checked again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from actors.memory import Slot
 from actors.region import Region, View
@@ -49,8 +49,9 @@ class Put(NamedTuple):
     placement: str | None = None
     #: What the child may have from now on, where that is less than what its parent may.
     limits: Limits | None = None
-    #: Whether it is refused where there is such a child. That is in the outcome, so no journal has it.
-    new: bool = False
+    #: Whether it is refused where there is such a child (which is then in the outcome, so that no journal has this), or such
+    #: a child is dropped first.
+    new: bool | Literal["replace"] = False
 
 
 class Get(NamedTuple):

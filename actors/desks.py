@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from actors.mail import Actor, Address
+    from actors.quota import Quota
 
 
 class Desk:
@@ -47,6 +48,7 @@ class Desk:
         "lost",
         "mail",
         "memory",
+        "more",
         "now",
         "office",
         "plain",
@@ -76,15 +78,18 @@ class Desk:
         #: The message over which it waits for an answer, and that answer: (whether there is one, it or why there is none).
         self.asked: Any = None
         self.answer: tuple[bool, Any] | None = None
-        #: On what it failed in this round: (piece of mail, class name of the exception); and that of the last.
+        #: What came to nothing in this round: (piece of mail, why); and who failed last, with the class name of the exception:
+        #: the actor itself, or one of an office below, which hands it up.
         self.lost: list[tuple[Any, str]] = []
-        self.error: str | None = None
+        self.error: tuple[Address, str] | None = None
         #: How many messages it is given one by one, to find the one on which it fails.
         self.singly = 0
         #: Whether it is among those that the next round runs.
         self.queued = False
         #: Whether it stopped for good.
         self.stops = False
+        #: Of an office: whether it has more to deliver.
+        self.more = False
         #: What the office's files say of it; and whether they are up to date.
         self.record: tuple[Any, ...] | None = None
         self.filed = False
@@ -99,7 +104,7 @@ class Desk:
         self.memory = _NO_MEMORY
         #: What the office's heap has of its heap.
         self.base: Tree = EMPTY
-        #: An instance, and how many attributes it has that a program did not give it.
+        #: An instance, and how many attributes it has while it is as good as a new one.
         self.instance: Actor | None = None
         self.plain = 0
         self.coroutine: Coroutine[Any, Any, Any] | None = None
@@ -109,10 +114,22 @@ class Desk:
         self.begun: Tree = EMPTY
         self.answers: list[tuple[bool, Any]] = []
 
-    def begin(self, values: tuple[tuple[str, Any], ...]) -> None:
-        """Give a new hosted actor its heap."""
-        self.memory = Memory()
+    def open(self, tree: Tree, quota: Quota | None, values: tuple[tuple[str, Any], ...] = ()) -> None:
+        """Give a hosted actor its heap.
+
+        Args:
+            tree: what it holds.
+            quota: what limits its office, and so, on its own, the actor, as it would if that were a process.
+            values: what is written to it to begin with.
+        """
+        self.memory = Memory(tree)
         self.memory.write({encode_key(key): to_slot(value) for key, value in values})
+        if quota is not None:
+            self.memory.limit(quota.limits)
+
+    def beginning(self) -> Tree:
+        """Return the heap with which the activation began in which a hosted actor runs, or waits."""
+        return self.memory.snapshot() if self.asked is None else self.begun
 
     def place(self) -> str:
         """Return its address, as printed."""
@@ -134,7 +151,10 @@ def programs_of(hosts: tuple[Any, ...], actors: tuple[Any, ...], office: str) ->
     """Return the programs that an office knows, by name: each with whether it is hosted."""
     programs: dict[str, tuple[type[Any], bool]] = {}
     for cls in chain(hosts, actors):
-        if cls.__qualname__ in programs:
+        known = programs.get(cls.__qualname__)
+        if known is not None and known[0] is cls:
+            raise ProgramError(f"{office} names {cls.__qualname__} twice in its hosts and actors; name it once")
+        if known is not None:
             raise ProgramError(f"{office} knows two classes of the name {cls.__qualname__}; call one of them otherwise")
         programs[cls.__qualname__] = cls, cls in hosts
     return programs

@@ -2,11 +2,12 @@
 
     "office", "actors", name          (class, what its heap begins with, where it is not made yet, whether it waits)
     "office", "mail", name, n         a message that waits to be delivered: (message, sender, kind), for an office also to
-    "office", "mail", name            that office has more to deliver, though it has no mail
+    "office", "mail", name            that office has more to deliver, whether it has mail or not
     "office", "asked", name           what the actor was given that waits for an answer: message, sender, kind, …
     "office", "asked", name, n        … of a hosted one, the n-th answer since; under "office", "begun", name its first heap
     "office", "answer", name          … the answer that it has got and not seen yet
     "office", "heaps", name, …        the heap of a hosted actor
+    "office", "owed", name            an actor of that name was stopped while it waited for an answer, which may still come
     "office", "late", *address        how many answers of that actor the office does not wait for any more
     "office", "own", n                mail for the office itself: (message, sender)
     "office", "dead", n               a dead letter: (to, message, sender, why); "office", "dead" is how many there were
@@ -20,15 +21,18 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.desks import Desk
+from actors.errors import LimitExceeded
 from actors.gas import write_cost
 from actors.keys import encode_key
+from actors.letters import put_letter
 from actors.limits import DEAD_LETTERS_MAX
-from actors.mail import DONE, IN, MORE, Actor, put_letter
-from actors.memory import Memory
+from actors.mail import DONE, MORE, Actor
 from actors.region import View
+from actors.terms import IN
 from actors.values import ABSENT
 
 if TYPE_CHECKING:
+    from actors.keys import Name
     from actors.mail import Address
     from actors.mailroom import Mailroom
 
@@ -52,6 +56,10 @@ class Files:
         #: The keys of all mail that is in the files.
         self._mail: dict[tuple[Any, ...], Any] = {}
         self._own = 0
+        #: Whether the letter says that there is more to deliver.
+        self._more = False
+        #: The names that nobody is given while an answer is owed to whoever had it.
+        self._owed: set[Name] = set()
 
     def open(self) -> None:
         """Take out what waits to be delivered."""
@@ -63,6 +71,8 @@ class Files:
             assert desk is not None
             if number:
                 desk.mail.append(item)
+            else:
+                desk.more = True
             if not desk.queued and desk.asked is None:
                 desk.queued = True
                 room.ready.append(desk)
@@ -71,6 +81,7 @@ class Files:
             assert desk is not None
             desk.queued = True
             room.ready.append(desk)
+        self._owed = {*heap.keys((ROOM, "owed"))}
         room.own = [*heap.values((ROOM, "own"))]
         self._own = len(room.own)
 
@@ -90,7 +101,7 @@ class Files:
             desk.reset = desk.values is not None
         else:
             desk.base = heap.region((ROOM, "heaps", name)).machine_tree
-            desk.memory = Memory(desk.base)
+            desk.open(desk.base, heap.machine_memory.quota)
         if waits:
             given = heap[ROOM, "asked", name]
             desk.given = [*zip(given[::3], given[1::3], given[2::3], strict=True)]
@@ -128,8 +139,10 @@ class Files:
     def _write_heap(self, desk: Desk) -> None:
         memory, key = desk.memory, (ROOM, "heaps", desk.address[-1])
         if memory.tree is not desk.base or len(memory.kept) + len(memory.writes) > _FEW:
-            desk.base = memory.fold()
-            self.heap[key] = View(desk.base, "")
+            base = memory.fold()
+            self.heap[key] = View(base, "")
+            # Not before: what the office's limits refuse is not there.
+            desk.base = base
             return
         slots = {**memory.kept, **memory.writes}
         if slots:
@@ -151,7 +164,8 @@ class Files:
         if not desk.hosted:
             return
         prefix, memory = encode_key((ROOM, "heaps", name)), heap.machine_memory
-        if len(desk.base):
+        if len(desk.base) or desk.memory.tree is not desk.base:
+            # It was folded since it was filed, and what it has written is in its working set no more.
             heap.clear((ROOM, "heaps", name))
             return
         # Of a heap that has been in its working set only, each key is there, or not, and a region need not be cut.
@@ -171,19 +185,26 @@ class Files:
             if desk.mail:
                 at = (ROOM, "mail", desk.address[-1])
                 mail.update({(*at, number): item for number, item in enumerate(desk.mail)})
-            elif desk.queued and desk.asked is None:
+            if desk.more:
                 mail[ROOM, "mail", desk.address[-1]] = None
-        for key in self._mail:
-            if key not in mail:
-                del heap[key]
+        # Noted key by key: where the office's limits refuse one, the next time begins with what is there.
+        for key in [key for key in self._mail if key not in mail]:
+            del heap[key]
+            del self._mail[key]
         for key, item in mail.items():
             heap[key] = item
-        self._mail = mail
+            self._mail[key] = item
         self._close_own()
         if room.dead:
             self._bury()
         if room.taken:
-            put_letter(heap, (MORE if room.ready else DONE, 0, None), room.up)
+            self._answer_above()
+
+    def _answer_above(self) -> None:
+        """Write the letter to the office above."""
+        room = self.room
+        self._more = bool(room.ready)
+        put_letter(self.heap, (MORE if self._more else DONE, 0, room.escalated), room.up)
 
     def _close_own(self) -> None:
         heap, own = self.heap, self.room.own
@@ -191,15 +212,42 @@ class Files:
             del heap[ROOM, "own", number]
         for number, item in enumerate(own):
             heap[ROOM, "own", number] = item
+            self._own = max(self._own, number + 1)
         self._own = len(own)
 
     def posted(self, desk: Desk) -> None:
-        """File the last message that came in for an actor."""
-        if not desk.filed:
-            self.write(desk)
+        """File the last message that came in for an actor.
+
+        Raises:
+            LimitExceeded: the office's limits do not allow it; the message is gone.
+        """
         key = (ROOM, "mail", desk.address[-1], len(desk.mail) - 1)
-        self.heap[key] = desk.mail[-1]
+        try:
+            if not desk.filed:
+                self.write(desk)
+            self.heap[key] = desk.mail[-1]
+        except LimitExceeded:
+            desk.mail.pop()
+            raise
         self._mail[key] = desk.mail[-1]
+        if self.room.taken and not self._more and self.room.ready:
+            self._answer_above()
+
+    def owe(self, desk: Desk) -> None:
+        """Note that an actor is stopped that waits for an answer: whoever had its name next would take it for his."""
+        name = desk.address[-1]
+        self.heap[ROOM, "owed", name] = True
+        self._owed.add(name)
+
+    def owed(self, address: Address) -> bool:
+        """Tell whether an actor that had this address is still owed an answer."""
+        return address[-1] in self._owed
+
+    def settle(self, address: Address) -> None:
+        """Note that nobody owes the actor that had this address an answer any more."""
+        if address[-1] in self._owed:
+            self._owed.discard(address[-1])
+            del self.heap[ROOM, "owed", address[-1]]
 
     def give_up(self, address: Address) -> None:
         """Note that the office does not wait any more for an answer that somebody still owes it."""

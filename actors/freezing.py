@@ -93,7 +93,9 @@ def freeze_at(value: Any, at: str, depth: int) -> Any:
     exact = exact_of(kind)
     if exact is not None:
         return read(ValueCursor(object_head(exact.name) + b"".join(exact.write(value, depth))), 0)
-    mend = "take the number out of it with .item()" if kind.__module__ == "numpy" else MEND
+    mend = MEND if kind.__module__.partition(".")[0] != "numpy" else "take the number out of it with .item()"
+    if any(one.__name__ == "ndarray" for one in kind.__mro__):
+        mend = "make a plain array of it with numpy.array(…)"
     raise ValueRefused(
         f"{brief(value)} of type {kind.__module__}.{kind.__qualname__}{_where(at)} cannot be a value; {mend}"
     )

@@ -10,22 +10,24 @@ context variables of its own, as a process has: those of its office would be oth
 
 from __future__ import annotations
 
+import logging
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.calls import CALLS, Now, Ret
 from actors.errors import CallRefused, ForeignAwait, KernelBug, ReplayDiverged, StoreError
 from actors.failures import name_of
-from actors.memory import Memory
 from actors.meter import Exhausted
 from actors.process import _call
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Coroutine
+    from collections.abc import Coroutine, Mapping
 
     from actors.desks import Desk
     from actors.mail import Actor, Address
     from actors.meter import Meter
+
+_log: Final = logging.getLogger("lockstep.mail")
 
 #: What is no failure of the actor's.
 _NOT_ITS: Final = (
@@ -45,17 +47,20 @@ class Failure(NamedTuple):
     error: str
 
 
+#: More attributes than an instance has that could be used again.
+_NEVER: Final = -1
+
 #: Outcome: it is done. All others are the call that it made, with its coroutine at its desk.
 ENDED: Final = object()
 
 
-def begin(desk: Desk, meter: Meter | None, known: Container[Address]) -> Any:
+def begin(desk: Desk, meter: Meter | None, known: Mapping[Address, Desk]) -> Any:
     """Run a hosted actor on the mail in `desk.given`, up to its first call; return the outcome.
 
     Args:
         desk: the actor's.
         meter: its office's.
-        known: what is known to be addresses.
+        known: the desks of the office, by address.
     """
     memory = desk.memory
     if memory.writes or memory.tree is not memory.snap:
@@ -69,7 +74,7 @@ def begin(desk: Desk, meter: Meter | None, known: Container[Address]) -> Any:
     return _step(desk, _handling(instance, desk.given), None)
 
 
-async def go_on(desk: Desk, meter: Meter | None, known: Container[Address]) -> Any:
+async def go_on(desk: Desk, meter: Meter | None, known: Mapping[Address, Desk]) -> Any:
     """Run a hosted actor on the answer that it waited for, up to its next call; return the outcome."""
     if desk.coroutine is None:
         await _restore(desk, meter, known)
@@ -118,11 +123,12 @@ def _handling(instance: Actor, given: list[Any]) -> Coroutine[Any, Any, Any]:
     return instance._handle(given)
 
 
-def _seat(desk: Desk, meter: Meter | None, known: Container[Address]) -> Actor:
+def _seat(desk: Desk, meter: Meter | None, known: Mapping[Address, Desk]) -> Actor:
     instance: Actor = desk.program()
     instance._hosted, instance._known = True, known
     instance.machine_bind(desk.memory, desk.address, meter)
-    desk.instance, desk.plain = instance, len(instance.__dict__)
+    desk.instance = instance
+    desk.plain = _NEVER if instance.machine_remembers else len(instance.__dict__)
     return instance
 
 
@@ -138,6 +144,7 @@ def _step(desk: Desk, coroutine: Coroutine[Any, Any, Any], answer: Any, error: B
     except _NOT_ITS:
         raise
     except BaseException as failure:
+        _log.info("%s failed with %s", desk.place(), name_of(failure), exc_info=failure)
         desk.memory.revert()
         desk.instance = desk.coroutine = desk.context = None
         return Failure(name_of(failure))
@@ -158,10 +165,10 @@ def _refusal(desk: Desk, call: Any) -> Exception:
     )
 
 
-async def _restore(desk: Desk, meter: Meter | None, known: Container[Address]) -> None:
+async def _restore(desk: Desk, meter: Meter | None, known: Mapping[Address, Desk]) -> None:
     """Make the coroutine of a hosted actor again that waits for an answer."""
-    now, desk.memory = desk.memory, Memory(desk.begun)
-    desk.context = None
+    now, desk.context = desk.memory, None
+    desk.open(desk.begun, now.quota)
     answers = list(desk.answers)
     instance = _seat(desk, meter, known)
     outcome = _step(desk, _handling(instance, desk.given), None)

@@ -104,5 +104,10 @@ MESSAGES_MAX: Final = 40
 #: The largest message between actors, in bytes: a page of them is a value.
 MESSAGE_BYTES_MAX: Final = VALUE_BYTES_MAX // (MESSAGES_MAX + 8)
 
+#: The longest address of an actor, in bytes of its form as a key, and the most names of one. An office has keys that hold an
+#: actor's name or address, and words and a number beside it.
+ADDRESS_BYTES_MAX: Final = KEY_BYTES_MAX // 2
+ADDRESS_NAMES_MAX: Final = KEY_ELEMENTS_MAX - 4
+
 #: How many dead letters an office keeps: the last ones.
 DEAD_LETTERS_MAX: Final = 1_000

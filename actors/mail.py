@@ -10,7 +10,7 @@ next round. Nothing else has a say in the order: not who ended first, and not wh
     office   ◀── GET "letter": status, how many were handled, …, to, message, kind, … ──   (when it has stopped)
 
 An address is a path: the office's own, and the actor's name behind it. What is kept under "mail" and "letter" in an actor's
-heap is the library's; all else there is the actor's.
+heap is the library's, and is overwritten without a word; all else there is the actor's.
 
 An activation is given up to `MESSAGES_MAX` messages. It ends early where the actor asks (it then stands in the middle of
 `run`, until the answer is there), becomes something else, or stops; what it was not given to handle it is given later.
@@ -18,29 +18,42 @@ An activation is given up to `MESSAGES_MAX` messages. It ends early where the ac
 
 from __future__ import annotations
 
-from itertools import chain
-from math import isnan
+from hashlib import sha256
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from actors.calls import Ret
-from actors.errors import CallRefused, LimitExceeded, LockstepError, ProgramError
-from actors.keys import Path, check_name, encode_key, path_text
-from actors.limits import MESSAGE_BYTES_MAX, MESSAGES_MAX
-from actors.memory import SMALL_INT, Formed, Memory, slot_at, to_slot, value_of
+from actors.errors import CallRefused, LockstepError, ProgramError
+from actors.keys import Path, encode_key, path_text
+from actors.letters import mail_in, put_letter
+from actors.memory import SMALL_INT, marked
 from actors.process import Process, _call
+from actors.terms import (
+    IN,
+    OUT,
+    PLAIN_LENGTH_MAX,
+    Policy,
+    check_actor,
+    check_actor_name,
+    check_address,
+    checked,
+    initial,
+    plain,
+    remembers,
+    title,
+)
+from actors.tree import EMPTY
+from actors.values import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Mapping
 
-    from actors.heap import Heap
+    from actors.changes import Changes
+    from actors.desks import Desk
+    from actors.memory import Memory
     from actors.meter import Meter
 
 Address: TypeAlias = Path
-#: What becomes of an actor that fails on a message. It is back at where it was before that message in any case, and the
-#: message is a dead letter. "skip": it goes on with the next; "stop": it is stopped; "escalate": `deliver` raises.
-Policy: TypeAlias = Literal["skip", "stop", "escalate"]
-POLICIES: Final = ("skip", "stop", "escalate")
 
 # --- kinds of mail, and of letters ---
 
@@ -57,12 +70,11 @@ WAITS: Final = 1
 STOPS: Final = 2
 MORE: Final = 3
 
-IN: Final = "mail"
-OUT: Final = "letter"
+_IN: Final = encode_key(IN)
+_OUT: Final = encode_key(OUT)
 _SPAWNED: Final = ("mail", "spawned")
 _RET: Final = Ret()
-#: Fields of a letter before its entries.
-HEAD: Final = 4
+_NOBODY: Final[Mapping[Address, Desk]] = {}
 
 
 class NoAnswer(LockstepError):
@@ -87,7 +99,11 @@ class NoAnswer(LockstepError):
 class Actor(Process):
     """A program that handles messages. Subclass it, and write `async def receive(self, message, sender)`.
 
-    An instance lives for one activation at most: what is to be known later stands in `self.heap`.
+    An instance lives for one activation at most: what is to be known later stands in `self.heap`, where the keys "mail" and
+    "letter" are the library's.
+
+    `self.random` is seeded from its path, the heap with which the activation began, and the first message of it: hosted or
+    not, it draws the same. What is to make a difference has to be in one of these.
     """
 
     #: What becomes of it when it fails on a message.
@@ -95,13 +111,23 @@ class Actor(Process):
     #: What an activation may use, where it is a process of its own; None: whatever the office has left, if that is metered.
     gas: ClassVar[int | None] = None
 
-    #: Whether the office runs the actor itself; set by the office, with what that knows to be addresses.
+    #: Whether the office runs the actor itself; set by the office, with the desks that it has open.
     _hosted = False
-    _known: Container[Address] = frozenset()
+    _known: Mapping[Address, Desk] = _NOBODY
+    #: Whether each activation takes an instance of its own, also where there is one with nothing in it.
+    machine_remembers: ClassVar[bool] = False
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
-        check_policy(cls)
+        cls.machine_remembers = remembers(cls)
+        if "_original" in cls.__dict__:
+            return
+        check_actor(cls)
+        if cls.run is not Actor.run:
+            raise ProgramError(
+                f"{cls.__qualname__} is an actor and has a `run`, which an actor's mail never gets past: "
+                "write `async def receive(self, message, sender)`, or inherit from actors.Process"
+            )
 
     def machine_bind(self, memory: Memory, path: Path, meter: Meter | None = None) -> None:
         """Give the instance its heap, path and meter. The machine's; programs have no use for it."""
@@ -164,9 +190,14 @@ class Actor(Process):
 
         Raises:
             NoAnswer: there will be none.
-            CallRefused: an actor cannot ask itself.
+            CallRefused: an actor cannot ask itself; or its class keeps no journal.
         """
         check_address(address)
+        if not self.journal:
+            raise CallRefused(
+                f"ask: {type(self).__qualname__} keeps no journal, so that it cannot wait in the middle of a message; "
+                "tell, and have the answer told, or say journal = True in it"
+            )
         if address == self.path:
             raise CallRefused(
                 f"ask: {path_text(address)} asks itself, and would wait for ever; call the method instead"
@@ -177,7 +208,7 @@ class Actor(Process):
             given, answer = await _call(_RET)
         else:
             put_letter(self.heap, (WAITS, self.handled, self._became), self._sent)
-            await self.ret()
+            await _call(_RET)
             self._sent = []
             given, answer = self.heap[IN]
         if not given:
@@ -190,32 +221,51 @@ class Actor(Process):
         Args:
             program: its class, one of the office's `actors` or `hosts`.
             name: the last part of its name; a number, if not given. The whole of it is this actor's, a dot, and that.
-            values: what its heap begins with.
+            values: what its heap begins with; "mail" and "letter" are the library's.
 
         Returns:
-            Its address.
+            Its address. Where the office does not know the class, or has another actor there, that is a dead letter, with
+            the class's name for its message, and nobody is there.
 
         Raises:
-            CallRefused: there was one of that name; or that is no class of actors.
-            ValueRefused, LimitExceeded: as a PUT.
+            CallRefused: this actor made one of that name; that is no class of actors; or a value is called as the
+                library's are.
+            ValueRefused, LimitExceeded: as a PUT; or the address would be too long.
         """
         mine = self.path[-1]
+        number = None
         if name is None:
             number = self.heap.get(_SPAWNED, 0)
-            self.heap[_SPAWNED] = number + 1
             name = str(number)
         else:
             check_actor_name(name)
-            if (*_SPAWNED, name) in self.heap:
-                raise CallRefused(f"spawn: {path_text(self.path)} made a {name!r} before; no name is used twice")
-            self.heap[*_SPAWNED, name] = True
         address = (*self.path[:-1], f"{mine}.{name}")
-        self._sent.append((address, (title(program), initial(values)), SPAWN))
+        check_address(address)
+        if number is None and (*_SPAWNED, name) in self.heap:
+            raise CallRefused(f"spawn: {path_text(self.path)} made a {name!r} before; no name is used twice")
+        what = title(program), initial(values)
+        if number is None:
+            self.heap[*_SPAWNED, name] = True
+        else:
+            self.heap[_SPAWNED] = number + 1
+        self._sent.append((address, what, SPAWN))
         return address
 
     def become(self, program: type[Actor]) -> None:
-        """Handle all messages behind this one as another program does, on the same heap."""
-        self._became = title(program)
+        """Handle all messages behind this one as another program does, on the same heap.
+
+        Where the office does not know that class, or it is not hosted alike, the actor stays what it was, and there is a
+        dead letter from it to itself, with the class's name for its message.
+
+        Raises:
+            CallRefused: that is no class of actors.
+        """
+        name = title(program)
+        if not issubclass(program, Actor):
+            raise CallRefused(
+                f"become: {name} does not inherit from actors.Actor, and would not know the mail; spawn it"
+            )
+        self._became = name
         self._cut = True
 
     def stop(self) -> None:
@@ -223,12 +273,36 @@ class Actor(Process):
         self._stops = True
         self._cut = True
 
+    async def ret(self) -> Changes:
+        """RET is the library's alone in an actor, which waits for its answers by it.
+
+        Raises:
+            CallRefused: always.
+        """
+        raise CallRefused(
+            f"ret: {path_text(self.path)} is an actor, and between two messages it is stopped anyway; "
+            "return from `receive`, or `await self.ask(…)` where it is to wait"
+        )
+
     # --- for the office ---
+
+    def machine_seed(self) -> bytes:
+        """Return what an activation's random numbers follow from, beside its path."""
+        # Neither whether it is hosted nor how much mail came with the first message may make a difference: of the mail of an
+        # activation that waits, only what it began to handle is kept.
+        if self._hosted:
+            desk = self._known[self.path]
+            begun, first = desk.beginning(), desk.given[0]
+        else:
+            begun = marked(self._machine_begun)
+            mail = begun.get(_IN)
+            first = () if mail is None else decode(mail)[:3]
+            begun = begun.update([(_IN, None)]).graft(_OUT, EMPTY)
+        return begun.digest() + sha256(encode(first)).digest()
 
     async def run(self) -> None:
         """Handle the mail that the office brought."""
-        mail = self.heap[IN]
-        await self._handle([*zip(mail[::3], mail[1::3], mail[2::3], strict=True)])
+        await self._handle(mail_in(self, 3))
         put_letter(self.heap, (STOPS if self._stops else DONE, self.handled, self._became), self._sent)
 
     async def _handle(self, mail: list[tuple[Any, Address, int]]) -> None:
@@ -246,110 +320,3 @@ class Actor(Process):
     def handled(self) -> int:
         """How many messages of this activation it has begun to handle. The office's."""
         return self._size - length_hint(self._rest)
-
-
-def check_policy(program: Any) -> None:
-    """Check what a program says of its failures.
-
-    Raises:
-        ProgramError: it says something else than there is.
-    """
-    if program.on_failure not in POLICIES:
-        said = program.on_failure
-        raise ProgramError(f'{program.__qualname__}: on_failure is {said!r}; it is "skip", "stop" or "escalate"')
-
-
-def put_letter(heap: Heap, head: tuple[int, int, str | None], sent: list[Any]) -> None:
-    """Leave what was sent where the office above fetches it: in pages, so that each is a short value."""
-    page = MESSAGES_MAX
-    pages = max(0, (len(sent) - 1) // page)
-    for index in range(1, pages + 1):
-        heap[OUT, index] = tuple(chain.from_iterable(sent[index * page : (index + 1) * page]))
-    heap[OUT] = (*head, pages, *chain.from_iterable(sent[:page] if pages else sent))
-
-
-#: What `plain` takes to be short, so that three layers of tuples are far below the limit of a message.
-PLAIN_LENGTH_MAX: Final = 128
-_PLAIN_ITEMS_MAX: Final = 12
-
-
-def plain(message: Any, depth: int = 0) -> bool:
-    """Tell whether a message is short, made of scalars and tuples, and so a value as it is, without a closer look."""
-    kind = type(message)
-    if kind is str:
-        return len(message) <= PLAIN_LENGTH_MAX and message.isascii()
-    if kind is int:
-        return bool(-SMALL_INT < message < SMALL_INT)
-    if kind is tuple:
-        if depth > 2 or len(message) > _PLAIN_ITEMS_MAX:
-            return False
-        return all(plain(item, depth + 1) for item in message)
-    return message is None or kind is bool or (kind is float and not isnan(message))
-
-
-def checked(message: Any) -> Any:
-    """Return a message as it is delivered: frozen, so that nobody shares anything that can change.
-
-    Raises:
-        ValueRefused, LimitExceeded: it is no value, or too long.
-    """
-    slot = to_slot(message)
-    kind = type(slot)
-    if kind is Formed:
-        if len(slot.data) > MESSAGE_BYTES_MAX:
-            raise _too_long(len(slot.data))
-        return slot.value
-    if (kind is str or kind is bytes) and len(slot) > MESSAGE_BYTES_MAX:
-        raise _too_long(len(slot))
-    return slot
-
-
-def _too_long(size: int) -> LimitExceeded:
-    return LimitExceeded(
-        f"a message of {size} bytes is over the limit of {MESSAGE_BYTES_MAX}; send several, or where it can be read"
-    )
-
-
-def initial(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Return what a new actor's heap begins with, checked; by name, in the order in which it was given."""
-    made = tuple([(key, value_of(slot_at(key, value))) for key, value in values.items()])
-    checked(made)
-    return made
-
-
-def title(program: object) -> str:
-    """Return the name by which an office knows a class of actors.
-
-    Raises:
-        CallRefused: it is none.
-    """
-    if not isinstance(program, type) or not issubclass(program, Process):
-        kind = type(program).__qualname__
-        raise CallRefused(
-            f"an actor's program is a class that inherits from actors.Actor, not an object of type {kind}"
-        )
-    return program.__qualname__
-
-
-def check_address(address: object) -> None:
-    """Check that this is an address.
-
-    Raises:
-        CallRefused, KeyRefused, LimitExceeded: it is none.
-    """
-    if type(address) is not tuple:
-        mend = f"; to an actor of this office, say (*self.office, {address!r})" if type(address) is str else ""
-        raise CallRefused(f"an address is a tuple of names, such as spawn returns, not {address!r}{mend}")
-    for name in address:
-        check_name(name)
-
-
-def check_actor_name(name: object) -> None:
-    """Check that an actor may be called that: a str without a dot that is no number.
-
-    Raises:
-        CallRefused, KeyRefused, LimitExceeded: it may not.
-    """
-    if type(name) is not str or not name or "." in name or name.isdecimal():
-        raise CallRefused(f"an actor's name is a str without a dot, and no number; not {name!r}")
-    encode_key(name)

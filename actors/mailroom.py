@@ -7,27 +7,25 @@ and waits for the next round. Nothing that is sent in a round is delivered in it
 
 from __future__ import annotations
 
-from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.calls import Get, Put
+from actors.calls import Drop
 from actors.desks import Desk, programs_of
-from actors.errors import ChildFailed, ProgramError
+from actors.errors import ProgramError
 from actors.files import Files
 from actors.hosting import ENDED, Failure, begin, go_on, serve
-from actors.keys import encode_key, path_text
+from actors.keys import path_text
+from actors.letters import bring, fetch, mail_in
 from actors.limits import MESSAGES_MAX
-from actors.mail import ANSWER, ASK, DONE, HEAD, IN, MORE, OUT, REFUSAL, SPAWN, STOPS, TELL, WAITS, Actor
-from actors.memory import to_slot
+from actors.mail import ANSWER, ASK, DONE, MORE, REFUSAL, SPAWN, STOPS, TELL, WAITS, Actor
 from actors.process import _call
+from actors.tree import EMPTY
 
 if TYPE_CHECKING:
     from actors.mail import Address
     from actors.office import PostOffice
 
-_IN: Final = encode_key(IN)
-_OUT: Final = encode_key(OUT)
 _by_address: Final = attrgetter("address")
 
 NOBODY: Final = "nobody there"
@@ -35,7 +33,8 @@ STOPPED: Final = "stopped"
 TAKEN: Final = "the name is taken"
 AN_OFFICE: Final = "an office does not answer"
 TOO_LATE: Final = "an answer too late"
-NOT_TAKEN: Final = "it did not deliver its mail"
+UNKNOWN: Final = "the office does not know that class"
+NOT_ALIKE: Final = "of the two classes the office hosts one alone"
 
 
 class Mailroom:
@@ -60,7 +59,7 @@ class Mailroom:
         self.up: list[tuple[Address, Any, int, Address]] = []
         #: (to, message, sender, why), not filed yet.
         self.dead: list[tuple[Address, Any, Address, str]] = []
-        #: Who failed on what, where its program says to escalate.
+        #: Who failed first on what, where its program says to escalate. An office below another hands it up with its letter.
         self.escalated: tuple[Address, str] | None = None
         #: How many messages were delivered.
         self.messages = 0
@@ -73,9 +72,9 @@ class Mailroom:
     def take_in(self) -> None:
         """Take in the mail that the office above brought: once, when the first mail is delivered."""
         if self.files.below and not self.taken:
+            mail = mail_in(self.office, 4)
             self.taken = True
-            mail = self.office.heap[IN]
-            for message, sender, kind, to in zip(*[iter(mail)] * 4, strict=True):
+            for message, sender, kind, to in mail:
                 self.route(to, message, kind, sender)
 
     # --- rounds ---
@@ -104,7 +103,7 @@ class Mailroom:
                     while desk.at < len(desk.now):
                         await self._run(desk)
                     await self._close(ready)
-            if self.escalated is not None or (until_answered and self.answer is not None):
+            if (self.escalated is not None and not self.files.below) or (until_answered and self.answer is not None):
                 break
         return done
 
@@ -118,7 +117,7 @@ class Mailroom:
                 self.messages += len(desk.now)
         children = [desk for desk in ready if not desk.hosted]
         for desk in children:
-            await self._start(desk)
+            await bring(self.office, desk)
         if len(children) < len(ready):
             for desk in ready:
                 if desk.hosted:
@@ -131,7 +130,7 @@ class Mailroom:
                 await self._collect(desk)
                 if desk.at < len(desk.now):
                     # At once, so that it does not wait for the others.
-                    await self._start(desk)
+                    await bring(self.office, desk)
                     started.append(desk)
             children = started
         await self._close(ready)
@@ -139,7 +138,7 @@ class Mailroom:
     async def _close(self, ready: list[Desk]) -> None:
         """End a round."""
         for desk in ready:
-            if desk.error is not None:
+            if desk.lost or desk.error is not None:
                 self._lament(desk)
             if desk.reset and not desk.stops and desk.values is None:
                 # It is no failed process any more, and stands at the top of what it runs from now on.
@@ -181,40 +180,19 @@ class Mailroom:
             if outcome is ENDED:
                 desk.instance = None
 
-    async def _start(self, desk: Desk) -> None:
-        """Give an actor that is a process its mail, or the answer that it waits for."""
-        answer, desk.answer = desk.answer, None
-        if answer is None:
-            desk.give()
-            answer = tuple(chain.from_iterable(desk.given))
-        if desk.values is None and not desk.office:
-            program, desk.reset = desk.program if desk.reset else None, False
-            put = Put(desk.address[-1], ((_IN, to_slot(answer)),), program, (), True, desk.program.gas)
-            await _call(put)
-            return
-        values = {**dict(desk.values or ()), IN: answer}
-        if desk.office:
-            values[OUT] = None
-        program, desk.reset, desk.values = desk.program if desk.reset else None, False, None
-        await self.office.put(desk.address[-1], values, program=program, start=True, gas=desk.program.gas)
-
     async def _collect(self, desk: Desk) -> None:
         """Open the letter of an actor that is a process, once it has stopped."""
-        name = desk.address[-1]
-        try:
-            letter = await _call(Get(name, (_OUT,)))
-        except ChildFailed as failure:
-            self._failed(desk, failure.error)
+        letter = await fetch(self.office, desk)
+        if isinstance(letter, Failure):
+            self._failed(desk, letter.error)
             return
-        if letter is None:
-            self._failed(desk, NOT_TAKEN)
-            return
-        status, handled, became, pages = letter[:HEAD]
-        entries = letter[HEAD:]
-        for page in range(pages):
-            entries += await self.office.get(name, (OUT, page + 1))
-        desk.sent += zip(*[iter(entries)] * (4 if desk.office else 3), strict=True)
-        self._ended(desk, status, handled, became)
+        desk.sent += letter.sent
+        status, became = letter.status, letter.news
+        if desk.office:
+            desk.error, became = became, None
+            if desk.error is not None and desk.program.on_failure == "stop":
+                status = STOPS
+        self._ended(desk, status, letter.handled, became)
 
     def _ended(self, desk: Desk, status: int, handled: int, became: str | None) -> None:
         """Note how an activation ended."""
@@ -228,18 +206,25 @@ class Mailroom:
             return
         desk.asked = None
         if became is not None:
-            desk.program, hosted = self.program(became)
-            if hosted is not desk.hosted:
-                where = "a process of its own" if desk.hosted else "hosted by its office"
-                raise ProgramError(
-                    f"{desk.place()} becomes {became}, which is {where} while it is not; list both alike"
-                )
-            desk.reset = not hosted
+            self._become(desk, became)
+        desk.more = status == MORE
         if status == STOPS:
             self._stop(desk)
-        elif status == MORE and not desk.queued:
+        elif desk.more:
+            self._queue(desk)
+
+    def _queue(self, desk: Desk) -> None:
+        if not desk.queued:
             desk.queued = True
             self.ready.append(desk)
+
+    def _become(self, desk: Desk, name: str) -> None:
+        """Give an actor the program that it becomes, or say that it stays what it was."""
+        program, hosted = self.programs.get(name, (None, desk.hosted))
+        if program is not None and hosted is desk.hosted:
+            desk.program, desk.reset = program, not hosted
+        else:
+            desk.lost.append(((name, desk.address, TELL), UNKNOWN if program is None else NOT_ALIKE))
 
     # --- failure ---
 
@@ -252,19 +237,23 @@ class Mailroom:
             return
         culprit = desk.asked or (desk.given[0] if desk.given else None)
         desk.asked = None
-        desk.error = error
+        desk.error = desk.address, error
+        # What an office has yet to deliver it has still, unless it fails on that alone.
+        desk.more = desk.more and culprit is not None
         if culprit is not None:
             desk.lost.append((culprit, error))
         if desk.program.on_failure == "stop":
             self._stop(desk)
+        elif desk.more:
+            self._queue(desk)
 
     def _lament(self, desk: Desk) -> None:
-        """Say on what an actor failed in this round."""
+        """Say what came to nothing in this round, and who failed."""
         lost, desk.lost = desk.lost, []
-        for (message, sender, kind, *to), error in lost:
-            self.bury(to[0] if to else desk.address, message, kind, sender, error)
+        for (message, sender, kind, *to), why in lost:
+            self.bury(to[0] if to else desk.address, message, kind, sender, why)
         if desk.program.on_failure == "escalate" and self.escalated is None:
-            self.escalated = desk.address, desk.error or ""
+            self.escalated = desk.error
         desk.error = None
 
     def _stop(self, desk: Desk) -> None:
@@ -278,6 +267,17 @@ class Mailroom:
         desk.mail[:0], desk.now = rest, []
         self.messages -= len(rest)
 
+    async def stop(self, desk: Desk) -> None:
+        """Stop an actor between two rounds."""
+        if desk.asked is not None:
+            asked, desk.asked = desk.asked, None
+            if desk.answer is None:
+                self.files.owe(desk)
+            message, sender, kind = asked
+            self.bury(desk.address, message, kind, sender, STOPPED)
+        self._stopped.append(desk)
+        await self._clear_away()
+
     async def _clear_away(self) -> None:
         """Do away with actors that have stopped, and with their mail."""
         stopped, self._stopped = self._stopped, []
@@ -290,7 +290,7 @@ class Mailroom:
                 self.ready.remove(desk)
             self.files.remove(desk)
             if not desk.hosted and desk.values is None:
-                await self.office.drop(desk.address[-1])
+                await _call(Drop(desk.address[-1]))
 
     def bury(self, to: Address, message: Any, kind: int, sender: Address, why: str) -> None:
         """Make a message a dead letter; whoever asked it learns of it."""
@@ -342,12 +342,13 @@ class Mailroom:
             desk.mail.append((message, sender, kind))
             if desk.asked is not None:
                 return desk
+        elif desk.asked is None or desk.answer is not None:
+            self.dead.append((to, message, sender, TOO_LATE))
+            return None
         else:
             desk.answer = (kind == ANSWER, message)
             desk.filed = False
-        if not desk.queued:
-            desk.queued = True
-            self.ready.append(desk)
+        self._queue(desk)
         return desk
 
     def find(self, to: Address) -> Desk | None:
@@ -376,22 +377,30 @@ class Mailroom:
                 self.answer = (kind == ANSWER, message)
         elif to[: len(self.path)] != self.path and self.files.below:
             self.up.append((to, message, kind, sender))
+        elif kind > ASK and to[:-1] == self.path and self.files.owed(to):
+            self.files.settle(to)
+            self.dead.append((to, message, sender, TOO_LATE))
         else:
             self.bury(to, message, kind, sender, NOBODY)
 
     def make(self, address: Address, program: str, values: tuple[tuple[str, Any], ...], sender: Address) -> Desk | None:
-        """Make a new actor."""
-        if self.find(address) is not None:
-            self.bury(address, program, TELL, sender, TAKEN)
+        """Make a new actor; or bury that, where there is one, or the office does not know the class."""
+        known = self.programs.get(program)
+        if known is None or self.is_taken(address):
+            self.bury(address, program, TELL, sender, UNKNOWN if known is None else TAKEN)
             return None
-        cls, hosted = self.program(program)
+        cls, hosted = known
         desk = Desk(address, cls, hosted, not issubclass(cls, Actor))
         if hosted:
-            desk.begin(values)
+            desk.open(EMPTY, self.office.heap.machine_memory.quota, values)
         else:
             desk.values, desk.reset = values, True
         self.desks[address] = desk
         return desk
+
+    def is_taken(self, address: Address) -> bool:
+        """Tell whether nobody new may have an address: somebody has it, or had it and is owed an answer."""
+        return self.find(address) is not None or self.files.owed(address)
 
     def program(self, name: str) -> tuple[type[Any], bool]:
         """Return the class of that name, and whether it is hosted.

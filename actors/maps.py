@@ -1,10 +1,11 @@
 """Many items through one program: map, map_reduce, pipeline. Written with the system calls alone.
 
-A program that is mapped reads `self.heap["item"]` and writes `self.heap["result"]`. Each item gets a heap of its own, with
-nothing in it but the item; so the results follow from the items alone, and come in their order, whoever ends first.
+A program that is mapped reads `self.heap["item"]` and writes `self.heap["result"]`. Each item gets a process of its own, with
+nothing in its heap but the item; so the results follow from the items alone, and come in their order, whoever ends first.
+(Its name alone is that of its place in the window: `self.path`, and `self.random`, which is drawn from it, follow from that.)
 
-Only so many items are under way at a time, the *window*: that many children, used again and again. The next item is taken
-from the iterable when a result is handed out, so memory follows the window, however many there are. (What a process hands
+Only so many items are under way at a time, the *window*. The next one is taken from the iterable, which may be an
+asynchronous one, such as another map, when a result is handed out: so memory follows the window, however many there are. (What a process hands
 out and gets is in its journal until `run` returns: with very many items, let it say `journal = False`.)
 
 A pipeline has one child a stage, which keeps its heap from item to item. While the last stage has an item, the one before
@@ -14,15 +15,14 @@ it has the next, and so on: all of them run side by side.
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from actors.errors import CallRefused, ChildFailed, MissingKey
-from actors.region import WHOLE
+from actors.errors import CallRefused, ChildFailed, MissingKey, ProgramError
 from actors.starting import How
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -39,8 +39,19 @@ _R = TypeVar("_R")
 class Stream:
     """Results as they come: `async for result in …`. Who leaves before the last one closes it, or uses `async with`."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, items: Iterable[Any] | AsyncIterable[Any], named: str) -> None:
         self._process = process
+        #: The items that are left: one of the two.
+        self._items: Iterator[Any] | None = None
+        self._coming: AsyncIterator[Any] | None = None
+        if isinstance(items, AsyncIterable):
+            self._coming = aiter(items)
+        else:
+            try:
+                self._items = iter(items)
+            except TypeError:
+                kind = type(items).__qualname__
+                raise CallRefused(f"{named}: items is an object of type {kind}; it is an iterable of values") from None
         #: The children that there are.
         self._names: list[str] = []
 
@@ -55,6 +66,15 @@ class Stream:
         names, self._names = self._names, []
         for name in names:
             await self._process.drop(name)
+        coming, self._coming = self._coming, None
+        if isinstance(coming, (Stream, AsyncGenerator)):
+            await coming.aclose()
+
+    async def _take(self) -> Any:
+        """Return the next item, or `_END`."""
+        if self._items is not None:
+            return next(self._items, _END)
+        return _END if self._coming is None else await anext(self._coming, _END)
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,20 +93,21 @@ class Results(Stream):
         process: Process,
         named: str,
         program: type[Process],
-        items: Iterable[Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         window: int,
         how: How,
         return_exceptions: bool,
     ) -> None:
-        super().__init__(process)
+        super().__init__(process, items, "map")
         self._named = named
         self._program = program
-        self._items = iter(items)
         self._window = window
         self._how = how
         self._returns = return_exceptions
         self._under_way: deque[str] = deque()
         self._begun = False
+        #: How many results were handed out.
+        self._count = 0
 
     async def __anext__(self) -> Any:
         process = self._process
@@ -100,17 +121,22 @@ class Results(Stream):
             result = await process.get(name, "result")
         except ChildFailed as error:
             if not self._returns:
+                error.add_note(f"it had item {self._count} of a map, counted from 0")
                 raise
             result = error
-        item = next(self._items, _END)
+        self._count += 1
+        item = next(self._items, _END) if self._items is not None else await self._take()
         if item is not _END:
-            await process.put(name, {"item": item}, delete=WHOLE, start=True, gas=self._how.gas)
+            await self._how.start(process, name, self._program, {"item": item})
             self._under_way.append(name)
         return result
 
     async def _begin(self) -> None:
         self._begun = True
-        for slot, item in enumerate(islice(self._items, self._window)):
+        for slot in range(self._window):
+            item = await self._take()
+            if item is _END:
+                break
             name = f"{self._named}.{slot}"
             await self._how.start(self._process, name, self._program, {"item": item})
             self._names.append(name)
@@ -121,12 +147,16 @@ class Pipeline(Stream):
     """What comes out of the last stage, in the order of the items."""
 
     def __init__(
-        self, process: Process, named: str, stages: Sequence[type[Process]], items: Iterable[Any], how: How
+        self,
+        process: Process,
+        named: str,
+        stages: Sequence[type[Process]],
+        items: Iterable[Any] | AsyncIterable[Any],
+        how: How,
     ) -> None:
-        super().__init__(process)
+        super().__init__(process, items, "pipeline")
         self._stages = [f"{named}.{stage}" for stage in range(len(stages))]
         self._programs = stages
-        self._items = iter(items)
         self._how = how
         self._busy = [False] * len(stages)
 
@@ -141,7 +171,7 @@ class Pipeline(Stream):
                         out = result
                     elif result is not _END:
                         await self._feed(stage + 1, result)
-            item = next(self._items, _END)
+            item = await self._take()
             if item is not _END:
                 await self._feed(0, item)
             if out is not _END:
@@ -177,7 +207,7 @@ class Maps:
     def map(
         self,
         program: type[Process],
-        items: Iterable[Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         *,
         window: int = WINDOW,
         gas: int | None = None,
@@ -189,7 +219,7 @@ class Maps:
 
         Args:
             program: it reads "item" from its heap, and writes "result".
-            items: values; each is taken when there is room for it.
+            items: values; each is taken when there is room for it. An iterable, or an asynchronous one.
             window: how many are under way at a time, at least 1. On workers, items that are cheap want a large one.
             gas: what each of them may use.
             placement: where they run, as for `put`.
@@ -205,13 +235,15 @@ class Maps:
         """
         if type(window) is not int or window < 1:
             raise CallRefused(f"map: window is {window!r}; it is how many items are under way, at least 1")
+        if not isinstance(program, type):
+            raise ProgramError(f"map: {program!r} is no program; that comes first, and then the items")
         how = How(gas, placement, limits)
         return Results(self._process(), self._name("map"), program, items, window, how, return_exceptions)
 
     async def map_reduce(
         self,
         program: type[Process],
-        items: Iterable[Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         reduce: Callable[[_R, Any], _R],
         initial: _R,
         *,
@@ -235,6 +267,10 @@ class Maps:
         Raises:
             ChildFailed, OutOfGas, MissingKey: as for `map`.
         """
+        if not callable(reduce):
+            raise CallRefused(
+                f"map_reduce: reduce is {reduce!r}; it is a function (so far, result), before the initial value"
+            )
         total = initial
         async with self.map(program, items, window=window, gas=gas, placement=placement, limits=limits) as results:
             async for result in results:
@@ -244,7 +280,7 @@ class Maps:
     def pipeline(
         self,
         stages: Sequence[type[Process]],
-        items: Iterable[Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         *,
         gas: int | None = None,
         placement: Placement | None = None,
@@ -268,8 +304,8 @@ class Maps:
         Raises:
             ChildFailed, OutOfGas: (on the way) a stage failed.
         """
-        if not stages:
-            raise CallRefused("pipeline: stages is empty; it is a list of programs, one at least")
+        if not isinstance(stages, Sequence) or not stages:
+            raise CallRefused(f"pipeline: stages is {stages!r}; it is a list of programs, one at least")
         return Pipeline(self._process(), self._name("pipeline"), stages, items, How(gas, placement, limits))
 
     def _process(self) -> Process:

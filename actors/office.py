@@ -14,10 +14,14 @@ What is not delivered yet, and what the office knows of its actors, stands in it
 across blocks (`actors.files`); that region is the library's. How a round goes is in `actors.mailroom`, what an actor is in `actors.mail`.
 
 An actor that fails goes back to where it was, and what it was given is given to it again, one by one: so it fails on one
-message alone. That becomes a dead letter, whoever asked it gets `NoAnswer`, and the rest is as its `on_failure` says.
+message alone. That becomes a dead letter, whoever asked it gets `NoAnswer`, and the rest is as its `on_failure` says. (Where
+it has asked meanwhile, it goes back to where it got the answer: what it wrote and sent before stays.)
 
 An office may be an actor of another. It is given its mail by its own `deliver`; an address that does not begin with its own
 goes up with its letter, one that is longer comes down. What mail it has not delivered makes the office above start it again.
+What one of its actors escalates goes up with its letter as well, and is raised by no `deliver` of its own: the office above
+does what the `on_failure` of the office below says, and what that has done and filed stays. (To raise it in the midst of an
+activation would undo the dead letter, and the office above would look for the culprit among mail that is innocent.)
 """
 
 from __future__ import annotations
@@ -27,29 +31,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from actors.desks import programs_of
 from actors.errors import CallRefused, LockstepError, MissingKey, ProgramError
 from actors.files import ROOM
-from actors.keys import encode_key, path_text, show_key
-from actors.mail import (
-    ASK,
-    TELL,
-    Actor,
-    NoAnswer,
-    Policy,
-    check_actor_name,
-    check_address,
-    check_policy,
-    checked,
-    initial,
-    title,
-)
+from actors.keys import check_name, encode_key, path_text, show_key
+from actors.mail import ASK, TELL, Actor, NoAnswer
 from actors.mailroom import Mailroom
 from actors.memory import value_of
 from actors.process import Process
+from actors.terms import Policy, check_actor_name, check_address, check_policy, checked, initial, title
 from actors.values import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from actors.keys import Key, Path
+    from actors.desks import Desk
+    from actors.keys import Key, Name, Path
     from actors.mail import Address
     from actors.memory import Memory
     from actors.meter import Meter
@@ -113,14 +107,18 @@ class PostOffice(Process):
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         check_policy(cls)
-        for program in (*cls.actors, *cls.hosts):
-            if not (isinstance(program, type) and issubclass(program, (Actor, PostOffice))):
-                raise ProgramError(
-                    f"{cls.__qualname__}: {program!r} is no class of actors; let it inherit from actors.Actor"
-                )
+        for name, programs in (("actors", cls.actors), ("hosts", cls.hosts)):
+            if type(programs) is not tuple:
+                like = getattr(programs, "__qualname__", "MyActor")
+                raise ProgramError(f"{cls.__qualname__}: {name} is {programs!r}; it is a tuple of classes: ({like},)")
+            for program in programs:
+                if not (isinstance(program, type) and issubclass(program, (Actor, PostOffice))):
+                    raise ProgramError(
+                        f"{cls.__qualname__}: {program!r} is no class of actors; let it inherit from actors.Actor"
+                    )
         for program in cls.hosts:
-            if not issubclass(program, Actor) or program.gas is not None:
-                why = "it is an office" if issubclass(program, PostOffice) else "it has gas of its own"
+            why = _not_hosted(program)
+            if why is not None:
                 raise ProgramError(f"{cls.__qualname__} cannot host {program.__qualname__}: {why}; name it in `actors`")
         programs_of(cls.hosts, cls.actors, cls.__qualname__)
 
@@ -139,32 +137,69 @@ class PostOffice(Process):
         Args:
             program: its class, one of the office's `actors` or `hosts`.
             name: its name; the next number that is free, if not given.
-            values: what its heap begins with.
+            values: what its heap begins with; "mail" and "letter" are the library's.
 
         Returns:
             Its address.
 
         Raises:
-            CallRefused: there is one of that name.
+            CallRefused: there is one of that name, or there was and is owed an answer; or a value is called as the
+                library's are.
             ProgramError: the office does not know the class.
-            ValueRefused, LimitExceeded: as a PUT.
+            ValueRefused, LimitExceeded: as a PUT; or the address would be too long.
         """
         room = self._opened()
+        what, begins = self._title_of(room, program), initial(values)
+        number = None
         if name is None:
             number = self.heap.get((ROOM, "spawned"), 0)
-            self.heap[ROOM, "spawned"] = number + 1
             name = str(number)
         else:
             check_actor_name(name)
         address = (*self.path, name)
+        check_address(address)
         if room.find(address) is not None:
             raise CallRefused(
                 f"spawn: {path_text(self.path)} has an actor {name!r}; stop it first, or find another name"
             )
-        desk = room.make(address, title(program), initial(values), self.path)
+        if room.is_taken(address):
+            raise CallRefused(
+                f"spawn: {path_text(address)} was stopped while it waited for an answer, which a new actor of that name would "
+                "take for its own; find another name"
+            )
+        if number is not None:
+            self.heap[ROOM, "spawned"] = number + 1
+        desk = room.make(address, what, begins, self.path)
         assert desk is not None
         room.files.write(desk)
         return address
+
+    async def stop(self, address: Address) -> None:
+        """Stop an actor for good: its heap is dropped, and mail that waits for it becomes dead letters, as does what comes.
+
+        An office below is stopped with all that it has: the mail that waits within it is lost.
+
+        Raises:
+            CallRefused: there is no such actor in this office.
+        """
+        room = self._opened()
+        await room.stop(self._desk_of("stop", room, address))
+        room.files.close()
+
+    async def drop(self, child: Name) -> None:
+        """End a child and its subtree at once, running or not; nothing of it stays.
+
+        Raises:
+            NoSuchChild: there is none.
+            CallRefused: it is an actor, and the office would still bring it mail.
+        """
+        check_name(child)
+        if (ROOM, "actors", child) in self.heap:
+            raise CallRefused(
+                f"drop: {child!r} is an actor of {path_text(self.path)}; say await self.stop((*self.path, {child!r})), "
+                "which sees to its mail as well"
+            )
+        await super().drop(child)
 
     def post(self, address: Address, message: Any) -> None:
         """Send a message in the office's own name. It is delivered in the next round.
@@ -179,13 +214,17 @@ class PostOffice(Process):
 
         Raises:
             NoAnswer: there will be none, or no mail is left and it is not there. If it comes later, it is a dead letter.
+            ActorFailed: as `deliver`; the answer is not waited for any more.
         """
         self._send(address, message, ASK)
         room = self._opened()
-        await self._deliver(room, None, until_answered=True)
-        answer, room.answer = room.answer, None
+        try:
+            await self._deliver(room, None, until_answered=True)
+        except Exception:
+            self._take_answer(room, address)
+            raise
+        answer = self._take_answer(room, address)
         if answer is None:
-            room.files.give_up(address)
             raise NoAnswer(path_text(address), "no mail is left, and it still waits")
         if not answer[0]:
             raise NoAnswer(path_text(address), answer[1])
@@ -198,9 +237,15 @@ class PostOffice(Process):
             rounds: at most so many; what is left then is delivered next time, in this block or another.
 
         Raises:
-            ActorFailed: an actor failed whose program says to escalate; the round was gone on with.
-            ProgramError: an actor is to have a program that the office does not know.
+            CallRefused: that is no number of rounds.
+            ActorFailed: an actor failed whose program says to escalate; the round was gone on with. Not where this office is
+                an actor of another one, which learns of it with the letter.
+            ProgramError: an actor has a program that the office does not know any more.
         """
+        if rounds is not None and (type(rounds) is not int or rounds < 0):
+            raise CallRefused(
+                f"deliver: rounds is {rounds!r}; it is an int, at least 0, or None for as many as it takes"
+            )
         room = self._opened()
         before = room.messages
         done = await self._deliver(room, rounds)
@@ -215,10 +260,7 @@ class PostOffice(Process):
             MissingKey: it has no such key.
             CallRefused: there is no such actor in this office.
         """
-        check_address(address)
-        desk = self._opened().find(address)
-        if desk is None or len(address) != len(self.path) + 1:
-            raise CallRefused(f"look: {path_text(self.path)} has no actor {path_text(address)}")
+        desk = self._desk_of("look", self._opened(), address)
         if desk.values is not None:
             slot = next((value for name, value in desk.values if name == key), ABSENT)
         elif not desk.hosted:
@@ -244,8 +286,33 @@ class PostOffice(Process):
             room = self._room = Mailroom(self)
         return room
 
+    def _desk_of(self, call: str, room: Mailroom, address: Address) -> Desk:
+        check_address(address, "self.path")
+        desk = room.find(address)
+        if desk is None or len(address) != len(self.path) + 1:
+            raise CallRefused(f"{call}: {path_text(self.path)} has no actor {path_text(address)}")
+        return desk
+
+    def _title_of(self, room: Mailroom, program: type[Process]) -> str:
+        """Return the name of a class of actors. Raises ProgramError where it is not the one that the office knows by that."""
+        name = title(program)
+        known, _ = room.program(name)
+        if vars(known).get("_original", known) is not vars(program).get("_original", program):
+            raise ProgramError(
+                f"spawn: {type(self).__qualname__} knows another class of the name {name}, of {known.__module__}, and not this "
+                f"one, of {program.__module__}; name it in {type(self).__qualname__}.actors or hosts in place of that"
+            )
+        return name
+
+    def _take_answer(self, room: Mailroom, address: Address) -> tuple[bool, Any] | None:
+        """Return the answer to what was asked of an address, if it is there; where not, it is not waited for any more."""
+        answer, room.answer = room.answer, None
+        if answer is None:
+            room.files.give_up(address)
+        return answer
+
     def _send(self, address: Address, message: Any, kind: int) -> None:
-        check_address(address)
+        check_address(address, "self.path")
         if address == self.path:
             raise CallRefused(f"{path_text(self.path)} writes to itself; it is the office")
         room = self._opened()
@@ -259,7 +326,21 @@ class PostOffice(Process):
         room.take_in()
         done = await room.rounds(rounds, until_answered=until_answered)
         room.files.close()
-        if room.escalated is not None:
+        if room.escalated is not None and not room.files.below:
             (address, error), room.escalated = room.escalated, None
             raise ActorFailed(path_text(address), error)
         return done
+
+
+def _not_hosted(program: type[Process]) -> str | None:
+    """Return why an office cannot run actors of a class itself, or None where it can."""
+    if not issubclass(program, Actor):
+        return "it is an office"
+    if program.gas is not None:
+        return "it has gas of its own"
+    if program.placement != Process.placement:
+        return f"its placement is {program.placement!r}, and a hosted actor runs where its office does"
+    for name in ("lifted", "allowed_modules"):
+        if getattr(program, name):
+            return f"it says {name}, and a hosted actor runs under its office's guards"
+    return None

@@ -27,22 +27,26 @@ schedule follows from counts, so that what is run twice, and what it costs in ga
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from collections.abc import AsyncIterable, Iterable
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from actors.bundles import Bundle
 from actors.errors import CallRefused, ChildFailed, ProgramError
+from actors.groups import Child, Group, Known, Ran
 from actors.keys import encode_key
-from actors.memory import Formed, form_of, to_slot
+from actors.memory import Formed, form_of, to_slot, value_of
 from actors.pace import Pace
 from actors.recording import GIVEN, OVER, STATE, TOLD, Effect, Operations, Refusal, news
 from actors.region import WHOLE, Region
 from actors.settled import Settled, compared
 from actors.speculation import Speculation
 from actors.starting import How
+from actors.values import show
 from actors.waves import Plan, Stage, Step, gain, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from actors.envelope import Limits
     from actors.keys import Key
@@ -55,8 +59,9 @@ GROUPS: Final = 4
 DEPTH: Final = 2
 #: How much further than its window a plan looks.
 AHEAD: Final = 4
-#: From so many changes on, a state that has them is made for groups of which it is not known what they touch.
-REBASE: Final = 16_384
+#: A child reads all that it was told of the state each time it runs. When that has been so many times what there is to be
+#: told, a state is made that has it.
+REREAD: Final = 16
 #: What a child is given anew for each group.
 _RENEWED: Final = (Region(OVER), Region(GIVEN), Region(TOLD))
 
@@ -98,9 +103,7 @@ class Ordered:
             ChildFailed, OutOfGas: a transaction cannot be run, even alone and in its turn: no refusal, but an empty meter,
                 a stack that is too deep, a call that the guards refuse. The heap is as it was.
         """
-        _check_program(program)
-        if type(groups) is not int or groups < 1:
-            raise CallRefused(f"transact: groups is {groups!r}; it is how many run side by side, at least 1")
+        _check(program, transactions, region, groups)
         process = cast("Process", self)
         self._lists += 1
         batch = _List(process, program, transactions, region, groups, f"transact {self._lists}")
@@ -112,49 +115,6 @@ class Ordered:
             raise
         await batch.drop()
         return batch.finish()
-
-
-class _Child:
-    """A child, and what it was told."""
-
-    __slots__ = ("mark", "name", "news", "rebased")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        #: Which state it has: how often that was made anew.
-        self.rebased = -1
-        #: How many of the changes since then it was told, and in how many pieces.
-        self.mark = self.news = 0
-
-
-class _Group:
-    """Transactions that run in one child, one after the other."""
-
-    __slots__ = ("child", "foretold", "left", "places", "since")
-
-    def __init__(self, child: _Child, places: Sequence[int], since: int | None) -> None:
-        self.child = child
-        self.places = places
-        #: How often the window had changed when it began; None where it ran alone, and tells nothing of what the window
-        #: should be.
-        self.since = since
-        #: How many of its transactions are neither settled nor to be run again.
-        self.left = len(places)
-        #: Of which keys it was told what a transaction left there that waited for its turn: where that one is, and what it did.
-        self.foretold: dict[bytes, tuple[int, _Ran]] = {}
-
-
-class _Ran(NamedTuple):
-    """A transaction that was run, and where; of what it did, that which is asked for over and over."""
-
-    group: _Group
-    effect: Effect
-    fixed: set[bytes]
-    changed: set[bytes]
-    touched: frozenset[bytes]
-
-
-_NOBODY: Final = (-1, None)
 
 
 class _List:
@@ -186,16 +146,15 @@ class _List:
         #: What each touches, as far as is known: by which it is planned, and of which its group is told; None: nothing is.
         self._touched: list[frozenset[bytes] | None] = []
         self._wanted: list[frozenset[bytes] | None] = []
-        hinted = program()
+        hints = _Hints(program)
         for transaction in transactions:
-            form = form_of(to_slot(transaction))
+            slot = to_slot(transaction)
+            form = form_of(slot)
             assert form is not None
+            touched, wanted = hints.of(len(self._given), value_of(slot))
             self._given.append(form)
-            keys = hinted.touches(transaction)
-            touched = None if keys is None else frozenset(map(encode_key, keys))
             self._touched.append(touched)
-            asked = map(encode_key, hinted.adds_to(transaction))
-            self._wanted.append(None if touched is None else touched.union(asked))
+            self._wanted.append(wanted)
         self._count = len(self._given)
         #: Those of which nothing is known, and that were not sent yet.
         self._untried = {place for place, touched in enumerate(self._touched) if touched is None}
@@ -204,20 +163,24 @@ class _List:
         self._results: list[Any] = []
         #: Those that are under way; and those that were run, and wait for their turn.
         self._away: set[int] = set()
-        self._ran: dict[int, _Ran] = {}
+        self._ran: dict[int, Ran] = {}
         #: Where those ran before that are not settled yet, in vain; and how often they did.
-        self._earlier: dict[int, list[tuple[_Group, Effect]]] = {}
+        self._earlier: dict[int, list[tuple[Group, Effect]]] = {}
         #: Groups that were told of one before its turn, and of what.
-        self._foretold: dict[int, list[tuple[_Group, Effect]]] = {}
+        self._foretold: dict[int, list[tuple[Group, Effect]]] = {}
         #: Those whose group failed: each is run alone, in its turn.
         self._suspect: set[int] = set()
         self._settled = Settled(process.heap, region, Operations(program.reductions))
-        self._speculation: Speculation[_Group] = Speculation()
-        self._waves: deque[list[_Group]] = deque()
+        self._speculation: Speculation[Group] = Speculation()
+        self._waves: deque[list[Group]] = deque()
         #: The children that there are, and those of them that are idle.
-        self._children: list[_Child] = []
-        self._idle: deque[_Child] = deque()
+        self._children: list[Child] = []
+        self._idle: deque[Child] = deque()
         self._pace = Pace(groups)
+        #: How many rows of news were read by groups, since the state was made anew.
+        self._reread = 0
+        #: Which transaction had its turn when a wave was sent that was not worth it.
+        self._patched = -self._pace.smallest
 
     async def run(self, how: How) -> None:
         """Run all until they are settled."""
@@ -266,14 +229,16 @@ class _List:
         pace.window = max(window, pace.smallest)
         stretch = list(self._straight(head, min(head + pace.stretch, self._count)))
         waiting = [place for place in stretch if place in self._ran]
-        if not pace.in_order and 2 * len(waiting) > len(stretch):
+        if not pace.in_order and 2 * len(waiting) > len(stretch) and head - self._patched >= pace.smallest:
+            # A few are in the way of many that wait for their turn and may well hold; unless that was so just now.
+            self._patched = head
             return wave
         for place in waiting:
             self._again(place)
         pace.in_a_row()
         return Plan([stretch], [])
 
-    def _tally(self, wave: list[_Group]) -> None:
+    def _tally(self, wave: list[Group]) -> None:
         """Count how many of a wave are to be run again, as far as it is known now."""
         for group in wave:
             if group.since == self._pace.changes:
@@ -311,8 +276,11 @@ class _List:
     async def _send(self, wave: Plan, how: How) -> None:
         settled = self._settled
         unknown = [any(map(self._is_unknown, places)) for places in wave.groups]
-        if any(unknown) and len(settled.fresh) > REBASE:
+        alone = not self._suspect.isdisjoint(chain.from_iterable(wave.groups))
+        if settled.fresh and (alone or (any(unknown) and self._reread > REREAD * len(settled.fresh))):
+            # Who runs alone because it may be too much for its meter pays for no news.
             settled.rebase()
+            self._reread = 0
         sent = []
         for places, everything in zip(wave.groups, unknown, strict=True):
             foretold, told = self._wants(places, wave.known)
@@ -322,9 +290,10 @@ class _List:
                 over.add((form, over.value(slot)), 2)
             for place in places:
                 given.add((given.value(self._given[place]),), 1)
-            child = self._idle.popleft() if self._idle else _Child(f"{self._named}.{len(self._children)}")
+            child = self._idle.popleft() if self._idle else Child(f"{self._named}.{len(self._children)}")
             values = {**self._news(child, everything), **over.entries(), **given.entries()}
-            group = _Group(child, places, self._pace.changes if len(wave.groups) > 1 else None)
+            self._reread += child.rows
+            group = Group(child, places, self._pace.changes if len(wave.groups) > 1 else None)
             self._speculation.begin(group, set(settled.since(child.mark)).difference(told) | foretold.keys())
             await self._start(child, values, how)
             self._foretell(group, foretold)
@@ -333,22 +302,23 @@ class _List:
             sent.append(group)
         self._waves.append(sent)
 
-    def _news(self, child: _Child, everything: bool) -> dict[Any, Any]:
+    def _news(self, child: Child, everything: bool) -> dict[Any, Any]:
         """Return what a child is given of the state; and, where it may need everything, of what was changed since."""
         settled = self._settled
         values: dict[Any, Any] = {}
         if child.rebased != settled.rebased:
             values[STATE] = settled.base
-            child.rebased, child.mark, child.news = settled.rebased, 0, 0
+            child.rebased = settled.rebased
+            child.mark = child.news = child.rows = 0
         if everything and (changed := settled.since(child.mark)):
             bundle = Bundle(news(child.news))
             for form in changed:
                 bundle.add((form, bundle.value(form_of(settled.now(form)))), 2)
             values.update(bundle.entries())
-            child.mark, child.news = settled.changes, child.news + 1
+            child.mark, child.news, child.rows = settled.changes, child.news + 1, child.rows + len(changed)
         return values
 
-    def _wants(self, places: list[int], known: list[int]) -> tuple[dict[bytes, tuple[int, _Ran]], frozenset[bytes]]:
+    def _wants(self, places: list[int], known: list[int]) -> tuple[dict[bytes, tuple[int, Ran]], frozenset[bytes]]:
         """Return what a group is told of those that have run and come before who may ask for it, and all that it is told."""
         first: dict[bytes, int] = {}
         for place in places:
@@ -356,7 +326,7 @@ class _List:
                 first.setdefault(form, place)
         # From here on it may ask for anything.
         anything = next(filter(self._is_unknown, places), -1)
-        foretold: dict[bytes, tuple[int, _Ran]] = {}
+        foretold: dict[bytes, tuple[int, Ran]] = {}
         for place in known:
             for form in self._ran[place].fixed:
                 asked = first.get(form, anything)
@@ -364,7 +334,7 @@ class _List:
                     foretold[form] = (place, self._ran[place])
         return foretold, frozenset(first).union(foretold)
 
-    def _foretell(self, group: _Group, foretold: dict[bytes, tuple[int, _Ran]]) -> None:
+    def _foretell(self, group: Group, foretold: dict[bytes, tuple[int, Ran]]) -> None:
         """Note that a group was told what transactions left that wait for their turns: as if they had run there."""
         group.foretold = foretold
         for place in sorted({place for place, _ in foretold.values()}):
@@ -376,7 +346,7 @@ class _List:
     def _is_unknown(self, place: int) -> bool:
         return self._wanted[place] is None or len(self._earlier.get(place, ())) > 1 or place in self._suspect
 
-    async def _start(self, child: _Child, values: dict[Any, Any], how: How) -> None:
+    async def _start(self, child: Child, values: dict[Any, Any], how: How) -> None:
         if child in self._children:
             delete = WHOLE if STATE in values else _RENEWED
             await self._process.put(child.name, values, delete=delete, start=True, gas=how.gas)
@@ -384,20 +354,27 @@ class _List:
         await how.start(self._process, child.name, self._program, values)
         self._children.append(child)
 
-    async def _receive(self, wave: list[_Group]) -> None:
+    async def _receive(self, wave: list[Group]) -> None:
         for group in wave:
             self._away.difference_update(group.places)
             try:
                 effects = await self._effects(group.child.name)
-            except ChildFailed:
+            except ChildFailed as error:
                 if group.places[0] in self._suspect:
+                    error.add_note(
+                        f"it had transaction {group.places[0]} of a list, counted from 0, alone and in its turn; "
+                        "no transaction of the list was done"
+                    )
                     raise
                 self._suspect.update(group.places)
                 self._speculation.end(group)
             else:
                 for place, effect in zip(group.places, effects, strict=True):
+                    if group.foretold:
+                        for form in effect.changed:
+                            group.changed.setdefault(form, place)
                     touched = (self._touched[place] or frozenset()) | effect.touched
-                    self._ran[place] = _Ran(group, effect, effect.fixed, effect.changed, touched)
+                    self._ran[place] = Ran(group, effect, effect.fixed, effect.changed, touched)
             self._idle.append(group.child)
 
     async def _effects(self, name: str) -> list[Effect]:
@@ -433,8 +410,10 @@ class _List:
                 self._again(place)
                 return
             ran = {group: (done.fixed, set[bytes]())}
-            for other, before in (*self._earlier.pop(place, ()), *self._foretold.pop(place, ())):
+            for other, before in self._earlier.pop(place, ()):
                 ran[other] = compared(before, effect)
+            for other, before in self._foretold.pop(place, ()):
+                ran[other] = other.has_from(place, *compared(before, effect))
             speculation.settle(set(slots), ran)
             settled.put(slots)
             self._results.append(_result(effect))
@@ -445,29 +424,14 @@ class _List:
 
     def _doubt(self) -> None:
         """Let what will turn out to be stale be run again, without waiting for its turn."""
-        # Who is the last one to have changed a key so far; None: one that is to be run again.
-        last: dict[bytes, _Ran | None] = {}
+        known = Known(self._speculation, any(ran.effect.ranges for ran in self._ran.values()))
         for place in sorted(self._ran.keys() | self._earlier.keys()):
             ran = self._ran.get(place)
             changed = self._earlier[place][-1][1].changed if ran is None else ran.changed
-            if ran is not None and self._is_doubtful(ran, last):
+            if ran is not None and known.is_doubtful(ran):
                 self._again(place)
                 ran = None
-            last.update(dict.fromkeys(changed, ran))
-
-    def _is_doubtful(self, ran: _Ran, last: dict[bytes, _Ran | None]) -> bool:
-        """Tell whether one has read what its group is mistaken about, or did not have from the last one to change it."""
-        group, effect = ran.group, ran.effect
-        mistaken = self._speculation.mistaken(group)
-        for form in effect.reads:
-            if form not in last:
-                if form in mistaken:
-                    return True
-                continue
-            writer = last[form]
-            if writer is None or (writer.group is not group and group.foretold.get(form, _NOBODY)[1] is not writer):
-                return True
-        return bool(effect.ranges) and effect.observes(mistaken.difference(group.foretold))
+            known.add(changed, ran)
 
     def _again(self, place: int) -> None:
         ran = self._ran.pop(place)
@@ -476,7 +440,7 @@ class _List:
         self._wanted[place] = (self._wanted[place] or frozenset()) | ran.touched | ran.effect.asked
         self._leave(ran.group)
 
-    def _leave(self, group: _Group) -> None:
+    def _leave(self, group: Group) -> None:
         group.left -= 1
         if not group.left:
             self._speculation.end(group)
@@ -489,7 +453,44 @@ def _result(effect: Effect) -> Any:
     return Formed(effect.result).value
 
 
-def _check_program(program: Any) -> None:
+class _Hints:
+    """What a program says of its transactions, by an instance that sees no heap."""
+
+    def __init__(self, program: type[Transaction]) -> None:
+        self._program = program
+        self._instance = program()
+
+    def of(self, place: int, transaction: Any) -> tuple[frozenset[bytes] | None, frozenset[bytes] | None]:
+        """Return what a transaction is likely to touch, and to ask for; None where nothing is known.
+
+        Raises:
+            ProgramError: the hint cannot be had.
+        """
+        named = "touches"
+        try:
+            keys = self._instance.touches(transaction)
+            if keys is None:
+                return None, None
+            touched = frozenset(map(encode_key, keys))
+            named = "adds_to"
+            return touched, touched.union(map(encode_key, self._instance.adds_to(transaction)))
+        except Exception as error:
+            raise ProgramError(
+                f"transact: {self._program.__qualname__}.{named} cannot say what transaction {place}, {show(transaction, 60)}, "
+                f"touches: {type(error).__name__}: {error}; let it return keys, or None where it does not know"
+            ) from error
+
+
+def _check(program: Any, transactions: Any, region: Any, groups: Any) -> None:
     if not isinstance(program, type) or not hasattr(program, "apply") or not hasattr(program, "touches"):
         named = program.__qualname__ if isinstance(program, type) else f"an object of type {type(program).__qualname__}"
         raise ProgramError(f"transact: {named} is no program of transactions; let it inherit from actors.Transaction")
+    cast("type[Transaction]", program).check()
+    if not isinstance(transactions, Iterable):
+        what = type(transactions).__qualname__
+        mend = "; collect it first: [one async for one in …]" if isinstance(transactions, AsyncIterable) else ""
+        raise CallRefused(f"transact: transactions is an object of type {what}; it is an iterable of values{mend}")
+    if isinstance(region, Region):
+        raise CallRefused(f"transact: region is {region!r}; it is a key, such as {region.prefix!r}")
+    if type(groups) is not int or groups < 1:
+        raise CallRefused(f"transact: groups is {groups!r}; it is how many run side by side, at least 1")

@@ -147,9 +147,13 @@ class Process(Maps, Workspaces, Ordered, Supervision):
         generator = self._random
         if generator is None:
             path = b"".join([encode_key(name) for name in self.path])
-            seed = sha256(b"random" + marked(self._machine_begun).digest() + path).digest()
+            seed = sha256(b"random" + self.machine_seed() + path).digest()
             generator = self._random = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
         return generator
+
+    def machine_seed(self) -> bytes:
+        """Return what an activation's random numbers follow from, beside its path. The machine's; programs have no use for it."""
+        return marked(self._machine_begun).digest()
 
     async def put(
         self,
@@ -162,7 +166,7 @@ class Process(Maps, Workspaces, Ordered, Supervision):
         gas: int | None = None,
         placement: Placement | None = None,
         limits: Limits | None = None,
-        new: bool = False,
+        new: bool | Literal["replace"] = False,
     ) -> None:
         """PUT: create a child, change it, start it. Waits until the child is stopped; never for what it then starts.
 
@@ -178,7 +182,7 @@ class Process(Maps, Workspaces, Ordered, Supervision):
                 the child begins then. Without a meter here, None is no meter there.
             placement: where its activations run from now on; as its program says, if not given.
             limits: what it, and all below it, may have from now on; this process's own, if not given, where it has any.
-            new: whether there must be no such child yet.
+            new: True: there must be no such child yet. "replace": one that is there is dropped first, with all below it.
 
         Raises:
             ProgramError: an argument is refused, a child without a program was to be started, or one that is `new` is
@@ -193,9 +197,11 @@ class Process(Maps, Workspaces, Ordered, Supervision):
             raise CallRefused(f"put: placement is {placement!r}; it is {_PLACEMENTS_TEXT}")
         if limits is not None:
             check_limits(limits)
+        if new and new is not True and new != "replace":
+            raise CallRefused(f'put: new is {new!r}; it is True, or "replace"')
         copied = () if values is None else _copied(values)
         deleted = () if delete == () else _deleted(delete)
-        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement, limits, bool(new))))
+        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement, limits, new)))
 
     async def get(self, child: Name, *wanted: Key | Region) -> Any:
         """GET: copy out of a child. Waits until it is stopped.

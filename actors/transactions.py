@@ -20,11 +20,13 @@ child of that process: so they are metered, guarded and placed as any other prog
 
 from __future__ import annotations
 
+import logging
+from inspect import iscoroutinefunction, isgeneratorfunction
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actors.bundles import Bundle, read_rows, read_value
-from actors.errors import CallRefused, GuardRefused
+from actors.errors import CallRefused, GuardRefused, ProgramError
 from actors.keys import encode_key
 from actors.memory import Slot, to_slot
 from actors.process import Placement, Process
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 #: What is no refusal: whether the first two come depends on the machine, and the third is the program's mistake.
 _NO_REFUSAL: Final = (RecursionError, MemoryError, GuardRefused)
 
+_log = logging.getLogger("lockstep.transactions")
+
 
 class Transaction(Process):
     """A program of which `transact` runs many. Subclass it, and write `def apply(self, heap, transaction)`."""
@@ -49,7 +53,12 @@ class Transaction(Process):
     def apply(self, heap: TransactionHeap, transaction: Any) -> Any:
         """Do a transaction: read and write the heap that is given, and nothing else.
 
-        Each has an instance of its own. What it raises, it is refused with, and has written nothing.
+        Each has an instance of its own. What it raises, it is refused with, and has written nothing. (Each kind of refusal is
+        logged at INFO, by `lockstep.transactions`, once a group.)
+
+        It may be run ahead of its turn, on a heap as it never is in the list's order, where some before it are missing; what
+        it does there is thrown away. So a loop that follows what is in the heap has to come to an end on any: count its
+        steps, or give `transact` gas. (A watchdog ends it as well, on a worker.)
 
         Args:
             heap: what the transactions are about, as the ones before this one left it.
@@ -82,6 +91,22 @@ class Transaction(Process):
         """
         return ()
 
+    @classmethod
+    def check(cls) -> None:
+        """Check that `transact` can run this. Raises ProgramError."""
+        name = cls.__qualname__
+        if cls.apply is Transaction.apply:
+            raise ProgramError(
+                f"{name} does nothing with a transaction: write `def apply(self, heap, transaction)` in it"
+            )
+        if iscoroutinefunction(cls.apply) or isgeneratorfunction(cls.apply):
+            what = "async" if iscoroutinefunction(cls.apply) else "a generator"
+            raise ProgramError(
+                f"{name}.apply is {what}; a transaction makes no calls: write `def apply(self, heap, transaction)`"
+            )
+        if cls.run is not Transaction.run:
+            raise ProgramError(f"{name} has a run of its own; write what one transaction does in `apply`")
+
     @property
     def random(self) -> random.Random:
         """Refused: the numbers would depend on who is in the group."""
@@ -99,14 +124,15 @@ class Transaction(Process):
             )
         heap = TransactionHeap(memory, encode_key(STATE), over, Operations(self.reductions), self.machine_meter)
         told = Bundle(TOLD)
+        seen: set[type[Exception]] = set()
         for (data,) in read_rows(self.heap, GIVEN):
             form = read_value(memory, GIVEN, data)
             assert form is not None
-            effect = self._effect(heap, decode(form))
+            effect = self._effect(heap, decode(form), seen)
             told.add(*_row(told, effect))
         self.heap.update(told.entries())
 
-    def _effect(self, heap: TransactionHeap, transaction: Any) -> Effect:
+    def _effect(self, heap: TransactionHeap, transaction: Any, seen: set[type[Exception]]) -> Effect:
         heap.begin()
         one = type(self)()
         one.heap, one.path, one.machine_meter = heap, self.path[:-1], self.machine_meter  # type: ignore[assignment]
@@ -115,6 +141,9 @@ class Transaction(Process):
         except _NO_REFUSAL:
             raise
         except Exception as error:
+            if type(error) not in seen:
+                seen.add(type(error))
+                _log.info("%s: a transaction is refused, if it is its turn", type(self).__qualname__, exc_info=error)
             return heap.effect(type(error).__name__, None)
         return heap.effect(None, result)
 

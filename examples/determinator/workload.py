@@ -100,5 +100,5 @@ def told(problem: dict[str, Any]) -> Iterator[dict[Any, Any]]:
     yield {(name, 0): value for name, value in problem.items() if not isinstance(value, np.ndarray)}
     for name, value in problem.items():
         if isinstance(value, np.ndarray):
-            for at, block in rows(value, max(_INPUT_BYTES * len(value) // value.nbytes, 1)):
+            for at, block in rows(value, max(_INPUT_BYTES * len(value) // max(value.nbytes, 1), 1)):
                 yield {(name, at): block}

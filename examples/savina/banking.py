@@ -45,7 +45,8 @@ class Banking(PostOffice, Root):
         total = 0
         for address in addresses:
             total += await self.look(address, "balance")
-        return {"result": (await self.look(teller, "done"), total), "messages": done.messages}
+        result = await self.look(teller, "done"), total
+        return {"result": result, "messages": done.messages, "dead": len([*self.dead_letters()])}
 
 
 def parameters(scale):

@@ -26,7 +26,7 @@ class Big(PostOffice, Root):
         for i in range(peers):
             self.post(self.spawn(Peer, f"peer-{i}", seed=i, left=pings, peers=peers), "start")
         done = await self.deliver()
-        return {"result": len(done.mail), "messages": done.messages}
+        return {"result": len(done.mail), "messages": done.messages, "dead": len([*self.dead_letters()])}
 
 
 def parameters(scale):

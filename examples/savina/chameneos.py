@@ -45,7 +45,12 @@ class Chameneos(PostOffice, Root):
             creature = self.spawn(Creature, colour=COLOURS[i % 3], mall=mall, meetings=0)
             self.post(creature, ("begin", None, None))
         done = await self.deliver()
-        return {"result": sum(meetings for meetings, _ in done.mail), "messages": done.messages}
+        meetings = [meetings for meetings, _ in done.mail]
+        return {
+            "result": (len(meetings), sum(meetings)),
+            "messages": done.messages,
+            "dead": len([*self.dead_letters()]),
+        }
 
 
 def parameters(scale):
@@ -54,4 +59,4 @@ def parameters(scale):
 
 def expected(creatures, meetings):
     # To begin, to be told that the mall is closed, and to ask it before; two there and two back for a meeting.
-    return 2 * meetings, 3 * creatures + 4 * meetings
+    return (creatures, 2 * meetings), 3 * creatures + 4 * meetings

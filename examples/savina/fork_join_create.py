@@ -23,7 +23,7 @@ class ForkJoinCreate(PostOffice, Root):
     async def run(self):
         self.post(self.spawn(Maker), self.heap["block", "workers"])
         done = await self.deliver()
-        return {"result": len([*self.dead_letters()]), "messages": done.messages}
+        return {"result": done.rounds, "messages": done.messages, "dead": len([*self.dead_letters()])}
 
 
 def parameters(scale):
@@ -31,4 +31,5 @@ def parameters(scale):
 
 
 def expected(workers):
-    return 0, workers + 1
+    # They are made in one round, and stop in the next.
+    return 2, workers + 1

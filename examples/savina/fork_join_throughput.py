@@ -30,7 +30,7 @@ class Throughput(PostOffice, Root):
         addresses = [self.spawn(Worker, left=messages) for _ in range(workers)]
         self.post(self.spawn(Sender), (addresses, messages))
         done = await self.deliver()
-        return {"result": len(done.mail), "messages": done.messages}
+        return {"result": len(done.mail), "messages": done.messages, "dead": len([*self.dead_letters()])}
 
 
 def parameters(scale):

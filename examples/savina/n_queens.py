@@ -58,8 +58,12 @@ class NQueens(PostOffice, Root):
         searchers = [self.spawn(Searcher) for _ in range(count)]
         master = self.spawn(Master, found=0, turn=0, size=size, threshold=threshold, searchers=searchers)
         self.post(master, ("boards", 0, ((0, 0, 0),)))
-        await self.deliver()
-        return {"result": await self.look(master, "found"), "messages": None}
+        done = await self.deliver()
+        return {
+            "result": await self.look(master, "found"),
+            "messages": done.messages,
+            "dead": len([*self.dead_letters()]),
+        }
 
 
 def parameters(scale):
@@ -72,4 +76,9 @@ def parameters(scale):
 
 
 def expected(size, threshold, searchers):
-    return SOLUTIONS[size - 1], None
+    boards, searches = [(0, 0, 0)], 1
+    for _ in range(threshold):
+        boards = [after for board in boards for after in following(size, *board)]
+        searches += len(boards)
+    # Each board goes out and what was found of it comes back.
+    return SOLUTIONS[size - 1], 1 + 2 * searches

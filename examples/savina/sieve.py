@@ -4,6 +4,8 @@ The actors are processes that may run on workers. Numbers travel in packets, and
 all links of the chain have something to do at once.
 """
 
+from bisect import bisect
+
 from actors import Actor, PostOffice, Root
 
 PACKET = 4_000
@@ -49,7 +51,8 @@ class Sieve(PostOffice, Root):
         self.post(self.spawn(Source), (3, end, link))
         done = await self.deliver()
         # The last that each link said is how many primes it has; 2 is not among them.
-        return {"result": 1 + sum({sender: count for count, sender in done.mail}.values()), "messages": None}
+        primes = 1 + sum({sender: count for count, sender in done.mail}.values())
+        return {"result": (primes, len(done.mail)), "messages": done.messages, "dead": len([*self.dead_letters()])}
 
 
 def parameters(scale):
@@ -61,4 +64,8 @@ def expected(numbers, most):
     for number in range(2, int(numbers**0.5) + 1):
         if not composite[number]:
             composite[number * number :: number] = b"\1" * len(range(number * number, numbers, number))
-    return composite[2:].count(0), None
+    primes = [number for number in range(3, numbers) if not composite[number]]
+    # A packet comes to as many links as it takes to hold back its last prime, and each says how many it has.
+    starts = range(3, numbers, 2 * PACKET)
+    reports = sum(1 + max(0, bisect(primes, start + 2 * PACKET - 1) - 1) // most for start in starts)
+    return (1 + len(primes), reports), len(starts) + reports

@@ -37,7 +37,11 @@ class WrongResult(Exception):
 
 
 async def run(name, scale, workers=0, **how):
-    """Run one benchmark; return its block, its messages (None where nobody counts them), and the seconds that it took."""
+    """Run one benchmark; return its block, how many messages were delivered, and the seconds that it took.
+
+    Raises:
+        WrongResult: it came to something else, in another number of messages, or a message was not handled.
+    """
     module, office = SUITE[name]
     parameters = module.parameters(scale)
     async with runtime.Runtime(office, workers=workers, **how) as rt:
@@ -45,7 +49,8 @@ async def run(name, scale, workers=0, **how):
         block = await rt.advance(parameters)
         seconds = time.perf_counter() - begin
     result, messages = module.expected(**parameters)
-    if block.data["result"] != result or block.data["messages"] != messages:
-        told = f"{block.data['result']!r} after {block.data['messages']} messages"
-        raise WrongResult(f"{name} with {parameters} gave {told}; it is {result!r} after {messages}")
+    data = block.data
+    if (data["result"], data["messages"], data["dead"]) != (result, messages, 0):
+        told = f"{data['result']!r} after {data['messages']} messages, with {data['dead']} dead letters"
+        raise WrongResult(f"{name} with {parameters} gave {told}; it is {result!r} after {messages}, with none")
     return block, messages, seconds

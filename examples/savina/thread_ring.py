@@ -21,7 +21,8 @@ class ThreadRing(PostOffice, Root):
             self.spawn(Node, f"node-{i}", next=ring[(i + 1) % nodes])
         self.post(ring[0], passes)
         done = await self.deliver()
-        return {"result": done.mail[0][0], "messages": done.messages}
+        last = tuple(name for name, _ in done.mail)
+        return {"result": last, "messages": done.messages, "dead": len([*self.dead_letters()])}
 
 
 def parameters(scale):
@@ -29,4 +30,4 @@ def parameters(scale):
 
 
 def expected(nodes, passes):
-    return f"node-{passes % nodes}", passes + 1
+    return (f"node-{passes % nodes}",), passes + 1

@@ -78,9 +78,15 @@ def drop(kernel: Kernel, record: Record, call: Drop) -> Effect | None:
     child = record.children.get(call.child) or kernel.fetch(record, call.child)
     if child is None:
         return kernel.refuse(record, no_such_child(kernel, record, call.child))
-    del record.children[call.child]
+    remove(kernel, record, child)
+    return kernel.answer(record, None)
+
+
+def remove(kernel: Kernel, record: Record, child: Record) -> None:
+    """Take a child out of its parent, with all below it."""
+    del record.children[child.name]
     if len(record.retained):
-        record.retained = record.retained.graft(encode_key(call.child), EMPTY)
+        record.retained = record.retained.graft(encode_key(child.name), EMPTY)
     if record.offspring is not None:
         record.offspring -= 1
     if not child.settled and record.meter is None and child.gas is not None:
@@ -91,8 +97,8 @@ def drop(kernel: Kernel, record: Record, call: Drop) -> Effect | None:
     failure = kernel.failures.pop(child, None)
     if failure is not None:
         kernel.failures_dropped.append((path_text(child.path), failure))
-    kernel._gone.append(child)
-    return kernel.answer(record, None)
+    if child.activation is not None or child.children:
+        kernel._gone.append(child)
 
 
 def no_such_child(kernel: Kernel, record: Record, name: Name) -> NoSuchChild:

@@ -14,9 +14,9 @@ from actors.region import View
 from actors.trap import TrapKind
 from actors.tree import EMPTY
 from actors.values import ABSENT
-from runtime.kernel.gets import settled
+from runtime.kernel.gets import remove, settled
 from runtime.kernel.meters import no_more_children, out_of_gas
-from runtime.record import AT_TOP, DRAWS, READY, Record, Start
+from runtime.record import AT_TOP, DRAWS, READY, STOPPED, Record, Start
 from runtime.state import freeze_children
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
     """Change a child that is stopped, and start it; wait where it has not stopped."""
     name = call.child
     child = record.children.get(name) or kernel.fetch(record, name)
-    if call.new and child is not None:
+    if call.new is True and child is not None:
         told = f"{path_text((*record.path, name))} is there already; join or drop it first, or take another name"
         return kernel.refuse(record, CallRefused(told))
-    if call.start and call.program is None and (child is None or child.program is None):
+    if call.start and call.program is None and (child is None or child.program is None or call.new):
         told = f"{path_text((*record.path, name))} has no program to start; pass program= with the PUT"
         return kernel.refuse(record, ProgramError(told))
     if child is None and len(record.path) >= PROCESS_DEPTH_MAX:
@@ -44,10 +44,21 @@ def put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
             "let a process further up have the child"
         )
         return kernel.refuse(record, LimitExceeded(told))
+    replaced: Record | None = None
+    if child is not None and call.new == "replace":
+        if _is_as_new(child, record, call):
+            child.placement, child.lodging = None, None
+        else:
+            child, replaced = None, child
     if child is not None and not child.settled and not settled(kernel, record, child, call):
         return None
     limits = child.limits if child is not None and call.limits is None else _limits_of(record, call)
-    if child is None and record.limits is not None and (refused := no_more_children(kernel, record)) is not None:
+    if (
+        child is None
+        and replaced is None
+        and record.limits is not None
+        and (refused := no_more_children(kernel, record)) is not None
+    ):
         return kernel.refuse(record, refused)
     memory = Memory() if child is None else child.memory
     others = limits if child is None or limits is not child.limits else None
@@ -58,6 +69,8 @@ def put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
         record.meter.owed += call.gas
         if record.meter.exhausted:
             return out_of_gas(kernel, record)
+    if replaced is not None:
+        remove(kernel, record, replaced)
     if child is None:
         child = record.adopt(Record(record, name, memory))
         kernel._records += 1
@@ -68,6 +81,20 @@ def put(kernel: Kernel, record: Record, call: Put) -> Effect | None:
     perform(kernel, child, call)
     record.journal.append(None)
     return (record, None, None)
+
+
+def _is_as_new(child: Record, record: Record, call: Put) -> bool:
+    """Tell whether what a PUT makes of a child is what it would make of a new one, so that it need not be dropped for it."""
+    return (
+        child.settled
+        and child.stage == STOPPED
+        and call.start
+        and call.program is not None
+        and EVERYTHING in call.delete
+        and not child.children
+        and (child.retained is EMPTY or not len(child.retained))
+        and (child.limits is record.limits is call.limits is None or child.limits == _limits_of(record, call))
+    )
 
 
 def perform(kernel: Kernel, child: Record, call: Put) -> None:
@@ -107,7 +134,8 @@ def reset(kernel: Kernel, record: Record) -> None:
         record.begin = record.stopped_at = None
         kernel.end_activation(record)
     record.trap, record.error = TrapKind.NEW, None
-    kernel.failures.pop(record, None)
+    if kernel.failures:
+        kernel.failures.pop(record, None)
 
 
 def start(kernel: Kernel, record: Record) -> None:

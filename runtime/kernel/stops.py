@@ -205,5 +205,5 @@ def _in_one_piece(record: Record, call: str) -> CallRefused:
     assert record.program is not None
     return CallRefused(
         f"{call}: {record.program.__qualname__} keeps no journal, so that it cannot stop in the middle; "
-        "let run return, or take journal = False out of it"
+        "let run return, or say journal = True in it"
     )

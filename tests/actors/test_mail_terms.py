@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from actors import CallRefused, KeyRefused, LimitExceeded, ProgramError, ValueRefused
 from actors.freezing import freeze
-from actors.limits import MESSAGE_BYTES_MAX, MESSAGES_MAX, VALUE_BYTES_MAX
-from actors.mail import Actor, check_actor_name, checked, plain
+from actors.keys import encode_key
+from actors.limits import ADDRESS_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGES_MAX, VALUE_BYTES_MAX
+from actors.mail import Actor
 from actors.memory import Memory
 from actors.office import PostOffice
+from actors.terms import check_actor_name, check_address, checked, plain
 from actors.values import encode
 
 
@@ -126,3 +128,107 @@ def test_two_classes_of_one_name_cannot_be_told_apart() -> None:
     other = type("Quiet", (Actor,), {})
     with pytest.raises(ProgramError, match="knows two classes of the name Quiet"):
         type("Odd", (PostOffice,), {"hosts": (Quiet,), "actors": (other,)})
+
+
+# --- what a class of actors may be ---
+
+
+def _def(source: str) -> Any:
+    found: dict[str, Any] = {}
+    exec(source, found)
+    return found["made"]
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("def made(self, message, sender): pass", "receive is not async"),
+        ("def made(self, message, sender): yield", "receive is a generator"),
+        ("async def made(self, message, sender): yield", "receive is a generator"),
+        ("async def made(self, message): pass", "receive cannot take a message and its sender"),
+        ("async def made(self, message, *, sender): pass", "receive cannot take a message and its sender"),
+        ("async def made(self, message, sender, more): pass", "receive cannot take a message and its sender"),
+    ],
+)
+def test_an_actor_receives_a_message_and_its_sender(source: str, why: str) -> None:
+    with pytest.raises(ProgramError, match=rf"Odd\.{why}.*: write `async def receive\(self, message, sender\)`"):
+        type("Odd", (Actor,), {"receive": _def(source)})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        _def("async def made(self, *both): pass"),
+        _def("async def made(self, message, sender=None, more=1): pass"),
+        staticmethod(_def("async def made(message, sender): pass")),
+        classmethod(_def("async def made(cls, message, sender): pass")),
+    ],
+)
+def test_an_actor_may_receive_them_in_many_ways(made: Any) -> None:
+    type("Fine", (Actor,), {"receive": made})
+
+
+def test_an_actor_is_made_without_arguments() -> None:
+    for name in ("__init__", "__new__"):
+        with pytest.raises(ProgramError, match=rf"Odd\.{name} has a required argument"):
+            type("Odd", (Quiet,), {name: _def("def made(self, x): pass")})
+    type("Fine", (Quiet,), {"__init__": _def("def made(self, x=1): pass")})
+
+
+def test_an_actor_becomes_no_office() -> None:
+    with pytest.raises(CallRefused, match=r"become: PostOffice does not inherit from actors\.Actor"):
+        quiet().become(PostOffice)  # type: ignore[arg-type]
+
+
+def test_an_actor_has_no_run() -> None:
+    async def run(self: Any) -> None:
+        pass
+
+    with pytest.raises(ProgramError, match="Odd is an actor and has a `run`"):
+        type("Odd", (Quiet,), {"run": run})
+
+
+@pytest.mark.parametrize("base", [Actor, PostOffice])
+@pytest.mark.parametrize("gas", [-5, "x", True, 1.5, 2**64])
+def test_gas_is_an_amount(base: Any, gas: Any) -> None:
+    with pytest.raises(ProgramError, match=f"Odd: gas is {gas!r}; it is an int from 0 to"):
+        type("Odd", (base,), {"gas": gas})
+
+
+@pytest.mark.parametrize("where", ["actors", "hosts"])
+@pytest.mark.parametrize("classes", [Quiet, [Quiet], None])
+def test_the_classes_of_an_office_are_a_tuple(where: str, classes: Any) -> None:
+    like = "Quiet" if classes is Quiet else "MyActor"
+    with pytest.raises(ProgramError, match=rf"Odd: {where} is .*; it is a tuple of classes: \({like},\)"):
+        type("Odd", (PostOffice,), {where: classes})
+
+
+def test_a_class_is_named_once() -> None:
+    for classes in ({"hosts": (Quiet,), "actors": (Quiet,)}, {"hosts": (Quiet, Quiet)}):
+        with pytest.raises(ProgramError, match="Odd names Quiet twice in its hosts and actors; name it once"):
+            type("Odd", (PostOffice,), classes)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "why"),
+    [
+        ("placement", "worker", "its placement is 'worker', and a hosted actor runs where its office does"),
+        ("lifted", ("clock",), "it says lifted, and a hosted actor runs under its office's guards"),
+        ("allowed_modules", ("numpy",), "it says allowed_modules, and a hosted actor"),
+    ],
+)
+def test_what_a_hosted_actor_would_say_in_vain_is_refused(attribute: str, value: Any, why: str) -> None:
+    special = type("Special", (Quiet,), {attribute: value})
+    with pytest.raises(ProgramError, match=f"Odd cannot host Special: {why}.*; name it in `actors`"):
+        type("Odd", (PostOffice,), {"hosts": (special,)})
+    type("Fine", (PostOffice,), {"actors": (special,)})
+
+
+@given(st.text(alphabet="\0\1\uffff\U0001f600", min_size=1, max_size=80), st.integers(1, 12))
+def test_no_address_gets_by_the_limit(name: str, count: int) -> None:
+    address = (name,) * count
+    if len(encode_key(address)) <= ADDRESS_BYTES_MAX:
+        check_address(address)
+        return
+    with pytest.raises(LimitExceeded, match="an address of"):
+        check_address(address)

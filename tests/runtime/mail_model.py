@@ -53,6 +53,11 @@ class Actor:
                     raise Unanswered
             elif op == "spawn":
                 self.spawn(*arguments)
+            elif op in ("count", "end"):
+                self.note(("count", 1))
+                self.stopped = self.stopped or op == "end"
+            elif op == "draw":
+                self.note(("drew",))
             elif op == "become":
                 self.became = OTHER[self.program]
             elif op == "stop":
@@ -114,10 +119,31 @@ class Model:
         self.actors = {name: Actor(name, program) for name, program in FIRST.items()}
         self.dead: list[Any] = []
         self.own: list[Any] = []
+        #: Who was stopped while it was owed an answer.
+        self.owed: set[str] = set()
 
-    def advance(self, posts: Any, rounds: int | None) -> Any:
+    def block(self, turns: Any) -> Any:
+        return tuple(self.turn(*turn) for turn in turns)
+
+    def stop(self, name: str) -> None:
+        one = self.actors[name]
+        if one.asked:
+            if not one.answer:
+                self.owed.add(name)
+            self.bury((name,), *one.asked[1], "stopped")
+        del self.actors[name]
+        for piece in one.mail:
+            self.bury((name,), *piece, "stopped")
+
+    def turn(self, revive: bool, posts: Any, rounds: int | None) -> Any:
+        for name, program in FIRST.items():
+            if revive and name not in self.actors and name not in self.owed:
+                self.actors[name] = Actor(name, program)
         for name, message in posts:
-            self.route((name,), message, "tell", ())
+            if message is not None:
+                self.route((name,), message, "tell", ())
+            elif name in self.actors:
+                self.stop(name)
         done = messages = 0
         escalated = None
         while self.ready() and done != rounds and escalated is None:
@@ -183,13 +209,16 @@ class Model:
     def route(self, to: Any, message: Any, kind: str, sender: Any, values: Any = None) -> None:
         one = self.actors.get(to[0]) if to else None
         if kind == "spawn":
-            if one:
+            if one or to[0] in self.owed:
                 self.bury(to, message, sender, "tell", "the name is taken")
             else:
                 self.actors[to[0]] = Actor(to[0], message, values)
         elif one is None:
             if not to and kind == "tell":
                 self.own.append((message, sender))
+            elif to and to[0] in self.owed and kind in ("answer", "refusal"):
+                self.owed.remove(to[0])
+                self.dead.append((to, message, sender, "an answer too late"))
             else:
                 self.bury(to, message, sender, kind, "nobody there" if to else "an office does not answer")
         elif kind in ("answer", "refusal"):

@@ -5,9 +5,10 @@ A message is (tag, code): code is a tuple of instructions. What an actor sees go
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from actors import Root
+from actors import CallRefused, Root
 from actors.mail import Actor, NoAnswer
 from actors.office import ActorFailed, PostOffice
 
@@ -31,6 +32,17 @@ class Doer(Actor):
 
     async def do_note(self, what: Any) -> None:
         self.note(what)
+
+    async def do_count(self) -> None:
+        # Which folds the heap.
+        self.note(("count", self.heap.count("log")))
+
+    async def do_end(self) -> None:
+        await self.do_count()
+        self.stop()
+
+    async def do_draw(self) -> None:
+        self.note(("drew", self.random.random()))
 
     async def do_tell(self, name: str, message: Any) -> None:
         self.tell(self.address_of(name), message)
@@ -80,23 +92,41 @@ FIRST = {"a": "Meek", "b": "Bold", "c": "Shy", "d": "Loud"}
 
 
 class Office(PostOffice):
-    """Each block is (posts, rounds): posts are (name, message)."""
+    """Each block is a few turns, a turn (whether those that have stopped are made anew, posts, rounds), a post (name, message).
+
+    A post without a message stops whom it names.
+    """
 
     async def run(self) -> Any:
         if "begun" not in self.heap:
             self.heap["begun"] = True
-            for name, program in FIRST.items():
-                self.spawn(PROGRAMS[program], name)
-        posts, rounds = self.heap["block", "mail"]
+            self.revive()
+        return tuple([await self.turn(*turn) for turn in self.heap["block", "mail"]])
+
+    def revive(self) -> None:
+        for name, program in FIRST.items():
+            if ("office", "actors", name) not in self.heap:
+                with suppress(CallRefused):
+                    self.spawn(PROGRAMS[program], name)
+
+    async def turn(self, revive: bool, posts: Any, rounds: int | None) -> Any:
+        if revive:
+            self.revive()
         for name, message in posts:
-            self.post((*self.path, name), message)
+            if message is not None:
+                self.post((*self.path, name), message)
+            elif ("office", "actors", name) in self.heap:
+                await self.stop((*self.path, name))
         told: list[Any] = []
         try:
             told += await self.deliver(rounds)
         except ActorFailed as failure:
             told += ("escalated", failure.address, failure.error)
-        logs = []
-        for name in [*self.heap.keys(("office", "actors"))]:
+        logs, there = [], [*self.heap.keys(("office", "actors"))]
+        for file in ("mail", "asked", "begun", "answer", "heaps"):
+            left = {key[0] if type(key) is tuple else key for key in self.heap.keys(("office", file))}
+            assert left <= {*there}, (file, left)
+        for name in there:
             address = (*self.path, name)
             try:
                 logs.append((name, await self.look(address, "log")))
@@ -123,14 +153,17 @@ class Apart(Office, Root):
 
 def mail(pick: Any) -> Any:
     """Return the inputs of a few blocks."""
-    return [
-        {"mail": (tuple(_post(pick) for _ in range(pick(range(5)))), pick((None, None, 1, 2, 3)))}
-        for _ in range(pick((1, 2, 3)))
-    ]
+    return [{"mail": tuple(_turn(pick) for _ in range(pick((1, 1, 2, 3))))} for _ in range(pick((1, 2, 3)))]
+
+
+def _turn(pick: Any) -> Any:
+    posts = tuple(_post(pick) for _ in range(pick(range(5))))
+    return pick((True, True, False)), posts, pick((None, None, 1, 2, 3))
 
 
 def _post(pick: Any) -> Any:
-    return pick(("a", "b", "c", "d", "ghost", "a.x", "c.0")), _message(pick, 3)
+    name = pick(("a", "b", "c", "d", "ghost", "a.x", "c.0"))
+    return name, None if pick(range(10)) == 0 else _message(pick, 3)
 
 
 def _message(pick: Any, depth: int) -> Any:
@@ -139,9 +172,9 @@ def _message(pick: Any, depth: int) -> Any:
 
 def _instruction(pick: Any, depth: int) -> Any:
     op = pick(
-        ("note", "tell", "ask", "spawn", "tell", "asked", "become", "fail", "stop")
+        ("note", "tell", "ask", "spawn", "tell", "asked", "become", "fail", "end", "draw", "count")
         if depth
-        else ("note", "become", "fail", "stop")
+        else ("note", "become", "fail", "stop", "end", "draw", "count")
     )
     if op == "note":
         return op, pick(range(10))
@@ -150,3 +183,10 @@ def _instruction(pick: Any, depth: int) -> Any:
     if op == "spawn":
         return op, pick((None, "x", "y")), pick(("Meek", "Bold", "Shy", "Loud")), _message(pick, depth - 1)
     return (op,)
+
+
+def undrawn(data: Any) -> Any:
+    """Return data without the random numbers in it, which no model knows."""
+    if isinstance(data, tuple):
+        return ("drew",) if data[:1] == ("drew",) else tuple(undrawn(one) for one in data)
+    return data

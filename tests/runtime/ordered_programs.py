@@ -45,6 +45,11 @@ def follow(heap: Any, key: Any, value: Any) -> Any:
     return other
 
 
+def choose(heap: Any, key: Any, other: Any) -> None:
+    if heap.get(key):
+        heap[other] = 7
+
+
 def spend(heap: Any, key: Any, amount: int) -> bool:
     if not heap.at_least(key, amount):
         raise Refused
@@ -79,6 +84,7 @@ OPERATIONS: dict[str, Any] = {
     "set": set_,
     "copy": copy,
     "follow": follow,
+    "choose": choose,
     "del": lambda heap, key: heap.__delitem__(key),
     "pop": lambda heap, key: heap.pop(key, None),
     "default": lambda heap, key, value: heap.setdefault(key, value),

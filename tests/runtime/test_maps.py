@@ -9,7 +9,18 @@ from map_programs import Journalist, Mapper, Nested, OnePiece, Piped, Square, To
 from ways import every_way, make
 
 import runtime
-from actors import BlockFailed, CallRefused, ChildFailed, MissingKey, OutOfGas, Process, Root
+from actors import (
+    BlockFailed,
+    CallRefused,
+    ChildFailed,
+    Limits,
+    MissingKey,
+    NoSuchChild,
+    OutOfGas,
+    Process,
+    ProgramError,
+    Root,
+)
 from runtime.record import NO_JOURNAL
 
 SQUARES = ["ValueError" if n == 13 else n * n for n in range(20)]
@@ -101,8 +112,16 @@ async def test_wrong_arguments_are_refused_at_once() -> None:
             for window in (0, -1, 1.5, True):
                 with pytest.raises(CallRefused, match="map: window is"):
                     self.map(Square, [], window=window)  # type: ignore[arg-type]
-            with pytest.raises(CallRefused, match="pipeline: stages is empty"):
+            with pytest.raises(CallRefused, match=r"pipeline: stages is \[\]"):
                 self.pipeline([], [])
+            with pytest.raises(CallRefused, match="pipeline: stages is <class"):
+                self.pipeline(Square, [])  # type: ignore[arg-type]
+            with pytest.raises(ProgramError, match=r"map: \[1\] is no program; that comes first"):
+                self.map([1], Square)  # type: ignore[arg-type]
+            with pytest.raises(CallRefused, match="map: items is an object of type int; it is an iterable"):
+                self.map(Square, 7)  # type: ignore[arg-type]
+            with pytest.raises(CallRefused, match="map_reduce: reduce is 0; it is a function"):
+                await self.map_reduce(Square, [1], 0, max)  # type: ignore[arg-type, type-var]
 
     await make(Wrong, [{}])
 
@@ -120,7 +139,7 @@ async def test_a_pipeline_hands_items_from_stage_to_stage_in_order() -> None:
 
 
 async def test_without_a_journal_a_process_cannot_stop_in_the_middle_and_makes_any_number_of_calls() -> None:
-    why = "OnePiece keeps no journal, so that it cannot stop in the middle; let run return, or take journal = False out of it"
+    why = "OnePiece keeps no journal, so that it cannot stop in the middle; let run return, or say journal = True in it"
     told = (("CallRefused", f"ret: {why}"),)
     total = sum(n * n for n in range(14, 24))
     (data,) = await every_way(Journalist, [{}], OnePiece)
@@ -143,3 +162,92 @@ async def test_a_root_without_a_journal_takes_no_memory_for_its_calls(monkeypatc
         assert (await rt.advance({})).data == sum(n * n for n in range(12))
         assert rt._stepper is not None and rt._stepper.kernel.root.journal is NO_JOURNAL
         assert await rt.verify() == 1
+
+
+class Leaf(Process):
+    async def run(self) -> None:
+        self.heap["n"] = 1
+
+
+class Keeps(Process):
+    """Leaves a child behind."""
+
+    async def run(self) -> None:
+        try:
+            before = await self.get("leaf", "n")
+        except NoSuchChild:
+            before = 0
+        await self.put("leaf", program=Leaf, start=True)
+        self.heap["result"] = before
+
+
+class Halfway(Process):
+    """Leaves itself in the middle."""
+
+    async def run(self) -> None:
+        self.heap["result"] = "first"
+        await self.ret()
+        self.heap["result"] = "second"
+
+
+class LeavesEarly(Process):
+    """Leaves the children of a map behind."""
+
+    async def run(self) -> None:
+        async for result in self.map(Halfway, range(3), window=2):
+            self.heap["result"] = result
+            break
+
+
+@pytest.mark.parametrize("program", [Keeps, Halfway, LeavesEarly])
+async def test_what_an_item_leaves_is_no_others(program: type[Process]) -> None:
+    class Maps(Root):
+        async def run(self) -> Any:
+            return [result async for result in self.map(program, range(6), window=self.heap["block", "window"])]
+
+    found = [list(data) for data in await make_data(Maps, *({"window": window} for window in (1, 2, 3, 10)))]
+    assert found == [[0 if program is Keeps else "first"] * 6] * 4
+
+
+async def test_a_map_that_was_left_has_no_say_in_the_next_one() -> None:
+    class Big(Process):
+        async def run(self) -> None:
+            self.heap["result"] = "x" * 1_000
+
+    class Maps(Root):
+        async def run(self) -> Any:
+            if self.heap["block", "first"]:
+                async for result in self.map(Square, [3], limits=Limits(value_bytes=100), placement="worker"):
+                    return result
+            return [len(result) async for result in self.map(Big, range(2))]
+
+    first, second = await make_data(Maps, {"first": True}, {"first": False})
+    assert (first, list(second)) == (9, [1_000, 1_000])
+
+
+async def test_a_map_takes_what_another_one_gives_and_ends_it_with_itself() -> None:
+    class Composed(Root):
+        async def run(self) -> Any:
+            squares = self.map(Square, range(10), window=2)
+            found = [result async for result in self.map(Square, squares, window=3)]
+            async with self.map(Square, self.map(Square, range(10), window=2), window=2) as left:
+                async for result in left:
+                    found.append(-result)
+                    break
+            return found
+
+    async with runtime.Runtime(Composed, workers=0) as rt:
+        block = await rt.advance()
+        assert list(block.data) == [n**4 for n in range(10)] + [0]
+        assert list(rt.state().children) == []
+
+
+async def test_who_failed_is_told_by_its_place_among_the_items() -> None:
+    class Maps(Root):
+        async def run(self) -> Any:
+            with pytest.raises(ChildFailed) as caught:
+                async for _ in self.map(Square, range(10, 20), window=2):
+                    pass
+            return caught.value.__notes__
+
+    assert list((await make_data(Maps, {}))[0]) == ["it had item 3 of a map, counted from 0"]

@@ -95,10 +95,10 @@ SEND = ordered._List._send
 
 
 @contextmanager
-def policy(window: int = 64, stretch: int = 32, depth: int = 2, rebase: int = 256) -> Iterator[None]:
+def policy(window: int = 64, stretch: int = 32, depth: int = 2, reread: int = 16) -> Iterator[None]:
     """Other constants, so that short lists come to what long ones do."""
     with ExitStack() as stack:
-        for name, value in (("ordered.DEPTH", depth), ("ordered.REBASE", rebase)):
+        for name, value in (("ordered.DEPTH", depth), ("ordered.REREAD", reread)):
             stack.enter_context(patch(f"actors.{name}", value))
         for name, value in (("WINDOW_FIRST", window), ("STRETCH_FIRST", stretch), ("LOOK", 4)):
             stack.enter_context(patch(f"actors.pace.{name}", value))
@@ -138,7 +138,7 @@ listed = given(
     blocks=BLOCKS,
     groups=st.integers(1, 4),
     constants=st.tuples(
-        st.sampled_from([4, 16, 64]), st.sampled_from([2, 32]), st.integers(1, 4), st.sampled_from([0, 256])
+        st.sampled_from([4, 16, 64]), st.sampled_from([2, 32]), st.integers(1, 4), st.sampled_from([0, 16])
     ),
 )
 
@@ -164,6 +164,46 @@ def test_every_one_of_many_lists_has_its_sequential_result(
     runner: asyncio.Runner, blocks: list[Any], groups: int, constants: Any
 ) -> None:
     check_listed(runner, blocks, groups, constants)
+
+
+def dense(draw: Random) -> Any:
+    """A list of small transactions that say nothing of what they touch, or that it is nothing."""
+    hint, busy, keys = draw.choice([None, ()]), draw.choice([0.4, 0.8]), draw.choice([5, 8, 12, 20])
+    operations = draw.choice(["set get choose", "set get choose copy", "set get choose follow add"]).split()
+
+    def code() -> Any:
+        key, other, value = draw.randrange(keys), draw.randrange(keys), draw.randrange(6)
+        operands = {"get": (key,), "choose": (key, other), "copy": (key, other)}
+        operation = draw.choice(operations)
+        return (operation, *operands.get(operation, (key, value)))
+
+    return tuple((hint, (code(),) if draw.random() < busy else ()) for _ in range(draw.randrange(24, 120)))
+
+
+def check_dense(runner: asyncio.Runner, seeds: range) -> None:
+    for seed in seeds:
+        draw = Random(seed)
+        blocks, groups = [dense(draw)], draw.choice([2, 3, 4, 8])
+        check(blocks, runner.run(made(blocks, groups, workers=0)))
+
+
+def test_what_was_foretold_and_then_changed_by_one_in_the_same_group_holds_no_longer(runner: asyncio.Runner) -> None:
+    step = {"none": (), "first": (("update", ("a", 3), ("b", 1)),), "if set": (("choose", "a", "k"),)}
+    step |= {"set": (("set", "k", 5),), "b": (("get", "b"),), "k": (("get", "k"),)}
+    order = ["first", "if set", "set", "b", "none", "k", *["none"] * 6]
+    for hint in (None, ()):
+        blocks = [tuple((hint, step[name]) for name in order)]
+        for groups in (1, 2, 3, 4):
+            check(blocks, runner.run(made(blocks, groups, workers=0)))
+
+
+def test_every_dense_list_has_its_sequential_result(runner: asyncio.Runner) -> None:
+    check_dense(runner, range(400))
+
+
+@pytest.mark.long
+def test_every_one_of_many_dense_lists_has_its_sequential_result(runner: asyncio.Runner) -> None:
+    check_dense(runner, range(1_000, 6_000))
 
 
 @pytest.mark.long
