@@ -134,21 +134,22 @@ def _seat(desk: Desk, meter: Meter | None, known: Mapping[Address, Desk]) -> Act
 
 def _step(desk: Desk, coroutine: Coroutine[Any, Any, Any], answer: Any, error: BaseException | None = None) -> Any:
     context = desk.context
-    if context is None:
-        context = Context()
+    if context is None or (desk.coroutine is None and len(context)):
+        # One in which the last activation has set nothing is as good as a new one.
+        context = desk.context = Context()
     try:
         call = context.run(coroutine.send, answer) if error is None else context.run(coroutine.throw, error)
     except StopIteration:
-        desk.coroutine = desk.context = None
+        desk.coroutine = None
         return ENDED
     except _NOT_ITS:
         raise
     except BaseException as failure:
         _log.info("%s failed with %s", desk.place(), name_of(failure), exc_info=failure)
         desk.memory.revert()
-        desk.instance = desk.coroutine = desk.context = None
+        desk.instance = desk.coroutine = None
         return Failure(name_of(failure))
-    desk.coroutine, desk.context = coroutine, context
+    desk.coroutine = coroutine
     return call
 
 
