@@ -8,7 +8,7 @@ can reach in its file (runtime.lint.reach), or at everything, by rules (runtime.
     state      what is kept in globals, classes and defaults                LS3
     outside    clocks, randomness, the machine, files, threads, loops       LS4
 
-What is in doubt is not reported. A line that is right as it is says so: `# lockstep: ignore[LS302] a cache of pure
+Names that a star import brings are looked up in its module (runtime.lint.stars). What is in doubt is not reported. A line that is right as it is says so: `# lockstep: ignore[LS302] a cache of pure
 results`; without codes, all is ignored there. In a test:
 
     from runtime import lint
@@ -31,7 +31,7 @@ from actors.process import Process
 from runtime.lint import identity, orders, outside, state
 from runtime.lint.looking import Finding, Looking
 from runtime.lint.reach import reached
-from runtime.lint.rules import RULES, UNKNOWN_CODE, Rule
+from runtime.lint.rules import HIDDEN_NAMES, RULES, UNKNOWN_CODE, Rule
 from runtime.lint.source import Source, parse, read
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def _source_of(what: type | ModuleType) -> Path:
 def _looked(source: Source, everything: bool, only: str | None = None) -> Looked:
     at = Looking(source)
     nodes = set(ast.walk(source.tree)) if everything else reached(_begin(at, only), at.names)
+    for star in at.hidden:
+        at.report(HIDDEN_NAMES, star)
     _look(at, nodes)
     kept = _not_ignored(at)
     if everything or nodes:

@@ -125,6 +125,13 @@ FOREIGN_AWAIT: Final = Rule(
     "belongs to an event loop; a process awaits system calls alone",
     "start children with put and wait for them with get; what waits for the outside is the caller's of advance()",
 )
+HIDDEN_NAMES: Final = Rule(
+    "LS902",
+    "hidden-names",
+    "hides which names are here, so that programs and calls may go unseen: its module is not there to be read, or makes "
+    "its __all__ as it is run",
+    "import names: from actors import Process, Root",
+)
 UNKNOWN_CODE: Final = Rule(
     "LS901", "unknown-code", "ignores no rule that there is", "write # lockstep: ignore[LS101], with codes of the table"
 )
@@ -153,5 +160,6 @@ RULES: Final[dict[str, Rule]] = {
         THREADS,
         FOREIGN_AWAIT,
         UNKNOWN_CODE,
+        HIDDEN_NAMES,
     )
 }

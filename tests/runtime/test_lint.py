@@ -622,6 +622,67 @@ def test_the_findings_are_the_same_each_time_and_in_the_order_of_the_lines() -> 
     assert first == sorted(first, key=lambda one: (one.line, one.column, one.rule.code)) == lint_text(text).findings
 
 
+# --- star imports --------------------------------------------------------------------------------------------------
+
+STARRED = """
+from actors import *
+from os import *
+from math import *
+
+class Starred(Root):
+    async def run(self):
+        return getpid(), pi  # ! LS403
+"""
+
+
+def test_the_star_of_actors_and_of_python_s_own_modules_brings_their_names() -> None:
+    looked = lint_text(STARRED)
+    assert looked.programs == ("Starred",)
+    assert sorted((one.line, one.rule.code) for one in looked.findings) == expected(STARRED)
+
+
+def test_the_star_of_a_module_that_can_be_read_brings_what_stands_in_it(tmp_path: Path) -> None:
+    for name, text in {
+        "base.py": "from actors import *\nfrom time import time as now, monotonic\nimport shop.prices\n_own = 1\n",
+        "listed.py": "__all__ = ['now']\n__all__ += ('Process',)\nfrom base import *\n",
+        "shop/__init__.py": "from .prices import *\n",
+        "shop/prices.py": "from random import random as draw\n",
+        "shop/main.py": "from . import *\nfrom base import *\nclass A(Root):\n    async def run(self):\n        return draw()\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from listed import *\nclass A(Process):\n    async def run(self):\n        return now(), monotonic()\n"
+    )
+    looked = lint_file(program)
+    assert looked.programs == ("A",)
+    assert [one.what for one in looked.findings] == ["now()"], "monotonic is not listed"
+    looked = lint_file(tmp_path / "shop" / "main.py")
+    assert looked.programs == ("A",)
+    assert [one.rule.code for one in looked.findings] == ["LS402"]
+
+
+def test_a_name_that_a_file_binds_itself_is_not_the_star_s() -> None:
+    text = "from time import *\nfrom actors import *\ndef time():\n    return 1\n"
+    assert found(text + "class A(Root):\n    async def run(self):\n        return time()\n") == []
+
+
+@pytest.mark.parametrize("module", ["nowhere", ".", "dynamic", "hiding", "broken", "circle"])
+def test_a_star_import_that_hides_its_names_is_a_finding(module: str, tmp_path: Path) -> None:
+    (tmp_path / "dynamic.py").write_text("__all__ = [name for name in globals()]\n")
+    (tmp_path / "hiding.py").write_text("from nowhere import *\n")
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    (tmp_path / "circle.py").write_text("from circle import *\n")
+    file = tmp_path / "program.py"
+    file.write_text(f"import time\nfrom {module} import *\nclass A(Root):\n    pass\n")
+    assert [(one.line, one.rule.code, one.what) for one in lint_file(file).findings] == [
+        (2, "LS902", f"from {module} import *")
+    ]
+    file.write_text(f"from {module} import *  # lockstep: ignore[LS902] constants alone\n")
+    assert lint_file(file).findings == []
+
+
 # --- comments ------------------------------------------------------------------------------------------------------
 
 
@@ -662,7 +723,7 @@ def test_every_code_is_documented_and_tested() -> None:
             assert sentence[0].islower()
             assert not sentence.endswith(".")
     marked = {code for text in (*LINES.values(), *FILES.values(), REACHED) for _, code in expected(text)}
-    assert marked == RULES.keys() - {"LS901"}
+    assert marked == RULES.keys() - {"LS901", "LS902"}
     assert len({rule.name for rule in RULES.values()}) == len(RULES)
 
 
