@@ -125,6 +125,18 @@ FOREIGN_AWAIT: Final = Rule(
     "belongs to an event loop; a process awaits system calls alone",
     "start children with put and wait for them with get; what waits for the outside is the caller's of advance()",
 )
+NOT_AWAITED: Final = Rule(
+    "LS501",
+    "not-awaited",
+    "makes a coroutine that nobody awaits: the call is not made, and a coroutine is no value",
+    "write await before it",
+)
+CHANGE_LOST: Final = Rule(
+    "LS502",
+    "change-lost",
+    "makes a changed copy and throws it away: what comes out of a heap is persistent, and stays as it is",
+    "put the copy back: self.heap[key] = self.heap[key].append(…)",
+)
 HIDDEN_NAMES: Final = Rule(
     "LS902",
     "hidden-names",
@@ -159,6 +171,8 @@ RULES: Final[dict[str, Rule]] = {
         OUTSIDE,
         THREADS,
         FOREIGN_AWAIT,
+        NOT_AWAITED,
+        CHANGE_LOST,
         UNKNOWN_CODE,
         HIDDEN_NAMES,
     )

@@ -94,7 +94,7 @@ def _listed(tree: ast.Module) -> list[str] | None:
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Name) and node.id == "__all__"):
             continue
-        value = next((one.value for one in tree.body if _is_list_of(one, node)), None)
+        value = next((_bound_to(one) for one in tree.body if _binds(one, node)), None)
         if not isinstance(value, (ast.List, ast.Tuple)):
             return None
         for item in value.elts:
@@ -104,12 +104,16 @@ def _listed(tree: ast.Module) -> list[str] | None:
     return listed
 
 
-def _is_list_of(statement: ast.stmt, name: ast.Name) -> bool:
-    """Tell whether a statement says, or adds to, what is listed under a name."""
+def _binds(statement: ast.stmt, name: ast.Name) -> bool:
+    """Tell whether a statement binds a name and nothing else, or adds to what it is bound to."""
     match statement:
         case ast.Assign(targets=[target]) | ast.AnnAssign(target=target) | ast.AugAssign(target=target):
             return target is name
     return False
+
+
+def _bound_to(statement: ast.stmt) -> ast.expr | None:
+    return statement.value if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)) else None
 
 
 def _of_python_s(module: str) -> dict[str, str] | None:

@@ -228,6 +228,38 @@ LINES = {
         for one in asyncio.as_completed([]):  # ! LS406
             await one
         """,
+    "LS501": """
+        self.put("a", {}, start=True)  # ! LS501
+        self.heap["y"] = self.get("a", "y")  # ! LS501
+        total = self.heap["y"] + self.get("a", "y")  # ! LS501
+        await self.put("b", {"y": self.get("a", "y")})  # ! LS501
+        if self.status("a") is None or not self.now():  # ! LS501 LS501
+            total += self.get("a", "y")  # ! LS501
+        for one in self.get("a", "list"):  # ! LS501
+            total += one
+        y = self.get("a", "y")  # ! LS501
+        unused = self.ret()  # ! LS501
+        text = f"{self.get('a', 'text')}"  # ! LS501
+        sums = sum([self.get(i, "y") for i in range(3)]), len(self.get("a", "y"))  # ! LS501 LS501
+        self.heap["z"] = self.get("a", "y")[0]  # ! LS501
+        async with self.team() as team:
+            team.fork(Program)  # ! LS501
+            team.barrier()  # ! LS501
+        self.fork("a", Program), self.join("a"), self.drop("a"), self.call("a", Program)  # ! LS501 LS501 LS501 LS501
+        return {"x": self.get("a", "y") if given else 1, "y": y + 1}  # ! LS501
+        ===
+        self.merge("a")  # ! LS501
+        return self.get("a", "x")  # ! LS501
+        """,
+    "LS502": """
+        self.heap["log"].append(1)  # ! LS502
+        self.heap.get("names", given).add("a")  # ! LS502
+        votes = self.heap["votes"]
+        votes.set("a", 1)  # ! LS502
+        (await self.get("child", "log")).extend([1])  # ! LS502
+        kept = pmap({"a": 1})
+        kept.update({"b": 2})  # ! LS502
+        """,
 }
 
 #: Lines of a `run` that are as good as they look.
@@ -359,6 +391,28 @@ FINE = """
     ===
     async for one in given:
         self.heap["x"] = one
+    later = self.get("a", "y")
+    asked = [self.get(i, "y") for i in range(3)]
+    y, z = await later, [await one for one in asked]
+    given(self.get("a"), first=self.get("b"))
+    look = lambda child: self.get(child, "y")
+    self.heap["all"] = [await self.get(i, "y") for i in range(3)], await look("a"), (await self.get("a", "z"))["q"]
+    async with self.team() as team:
+        await team.fork(Program)
+    def ask(child):
+        return self.get(child, "y")
+    self.map(Program, given)
+    self.charge(1)
+    return await ask("a") if given else await self.get("a", "y")
+    ===
+    self.heap["log"] = self.heap["log"].append(1)
+    log = self.heap["log"].append(2)
+    self.heap.update({"log": log})
+    given.append(1)
+    seen = set()
+    seen.add(1)
+    self.heap.region("a").update({})
+    ===
     names = {"a", given}
     given(names, *names, name=[1])
     for name in names:
@@ -516,6 +570,54 @@ FILES = {
                 texts = f"{Plain()} {Told()}", f"{Data()}", str(Color.RED), str(Kind())  # ! LS204
                 plain = Plain()
                 return texts, repr(plain), f"{function}", f"{Kind()!r}", f"{Program}"  # ! LS204 LS204 LS204
+        """,
+    "async defs of the file": """
+        from actors import Actor, PostOffice
+        from shop import Base
+
+        async def helper(process):
+            await process.ret()
+
+        async def numbers():
+            yield 1
+
+        @functools.wraps
+        async def wrapped():
+            pass
+
+        class Mixed(P):
+            async def step(self):
+                helper(self)  # ! LS501
+                await helper(self)
+                numbers()
+                wrapped()
+
+            def get(self, child):
+                return 1
+
+        class Program(Mixed):
+            async def run(self):
+                self.step()  # ! LS501
+                self.get("a")
+                self.put("a", {})  # ! LS501
+
+        class Foreign(Base):
+            async def run(self):
+                self.heap["x"] = 1
+                self.put("a", {})  # ! LS501
+                self.call("a")
+
+        class Account(Actor):
+            async def receive(self, message, sender):
+                self.ask(sender, 1)  # ! LS501
+                self.send(sender, 1)
+
+        class Bank(PostOffice, Root):
+            hosts = (Account,)
+
+            async def run(self):
+                self.deliver()  # ! LS501
+                return self.look(1, "x")  # ! LS501
         """,
     "what is drawn at import": """
         SEED = random.random()  # ! LS402
