@@ -141,6 +141,9 @@ def test_the_program_with_workers_runs(tmp_path: Path) -> None:
     (tmp_path / "crunch.py").write_text(next(block for block in PYTHON if "class Crunch(" in block))
     done = command(f"{sys.executable} crunch.py", tmp_path)
     assert (done.returncode, done.stdout.split()[2]) == (0, "333332833333500000"), done.stderr
+    (tmp_path / "sizes.jsonl").write_text('{"sizes": [3, 2]}\n')
+    done = command("lockstep run crunch.py:Cruncher --workers 2 --input sizes.jsonl --json", tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["data"]) == (0, [5, 1]), done.stderr
 
 
 def test_the_test_of_the_readme_passes_on_its_program(first_program: Path) -> None:
