@@ -322,8 +322,10 @@ def verify(
         head, kept = history.head.number, history.first
     if last is not None and last > head:
         raise InputError(f"--last is {last}, but the head is block {head}")
-    if first is not None and first > (head if last is None else last):
-        raise InputError(f"--first is {first} and --last is {head if last is None else last}; the first comes first")
+    if first is not None and first > head:
+        raise InputError(f"--first is {first}, but the head is block {head}")
+    if first is not None and last is not None and first > last:
+        raise InputError(f"--first is {first} and --last is {last}; the first comes first")
     if first is None:
         first = kept + 1 if last is None else min(kept + 1, last)
     last = head if last is None else last

@@ -954,9 +954,16 @@ async def test_a_store_from_another_genesis_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [5, [1, 2], [("a", 1, 2)], "text"])
 async def test_a_genesis_that_is_no_mapping_is_refused(bad: Any) -> None:
-    with pytest.raises(InputError, match="it is a mapping"):
+    with pytest.raises(InputError, match=r"genesis is (?!a int)\S.*; it is a mapping"):
         async with runtime.Runtime(growing, genesis=bad):
             pass
+
+
+async def test_a_key_that_a_state_does_not_have_is_told_once_where() -> None:
+    async with runtime.Runtime(growing) as rt:
+        with pytest.raises(MissingKey) as caught:
+            rt.state().heap["q"]
+        assert str(caught.value).startswith("no key 'q' in the heap of /; use get")
 
 
 async def test_a_genesis_of_another_stores_region_is_whole_in_its_own(tmp_path: Path) -> None:

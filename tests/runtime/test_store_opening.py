@@ -179,6 +179,12 @@ async def test_a_runtime_that_is_open_is_not_opened_again(path: Path) -> None:
         await rt.advance({"number": BLOCKS + 1})
 
 
+@pytest.mark.parametrize("what", [5, b"x.db", "", object])
+def test_what_is_no_store_is_told_before_it_is_opened(what: Any) -> None:
+    with pytest.raises(InputError, match=r"store is .*; it is a path, an open Store, or None"):
+        Runtime(Ledger, what)
+
+
 # --- another program's, another genesis's, another format's ----------------------------------------------------------
 
 
