@@ -193,6 +193,8 @@ class Runtime:
                 more than a block keeps; the head stays.
             ReplayDiverged: a process could not be restored; the head stays.
             StoreError: the block could not be committed; the head stays.
+            CancelledError: it was cancelled. Where that was during the commit, the block may be there all the same: look at
+                `head` before another try.
         """
         self._opened()
         assert self._turn is not None
