@@ -10,7 +10,7 @@ from actors import codecs
 from actors.codecs import by_class, exact_of, object_head
 from actors.decoding import DOUBLE, NAN, PLAIN_DEPTH_MAX
 from actors.errors import LimitExceeded, ValueRefused
-from actors.freezing import MEND, PMAP, PSET, PVECTOR, alike, brief, freeze_at
+from actors.freezing import PMAP, PSET, PVECTOR, alike, brief, freeze_at, mend_of
 from actors.limits import VALUE_DEPTH_MAX
 from actors.wire import ORDINARY, varint
 
@@ -124,7 +124,8 @@ def _encode_object(value: Any, parts: Parts, depth: int) -> None:
     if entry is None:
         exact = exact_of(type(value))
         if exact is None:
-            raise ValueRefused(f"{brief(value)} of type {type(value).__qualname__} cannot be a value; {MEND}")
+            kind = type(value)
+            raise ValueRefused(f"{brief(value)} of type {kind.__qualname__} cannot be a value; {mend_of(kind)}")
         parts += (object_head(exact.name), *exact.write(value, depth))
         return
     parts.codec = entry.name

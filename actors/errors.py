@@ -77,7 +77,7 @@ class MissingKey(ProgramError, KeyError):
     """A key that is not in the heap.
 
     Args:
-        place: the path of the process whose heap it is, as printed.
+        place: the path of the process whose heap it is, as printed; or what else it is not in, in words.
         key: the key, as printed.
     """
 
@@ -89,7 +89,8 @@ class MissingKey(ProgramError, KeyError):
         self.key = key
 
     def __str__(self) -> str:
-        return f"no key {self.key} in the heap of {self.place}; use get(key, default) or `in` where it may be absent"
+        place = f"the heap of {self.place}" if self.place.startswith("/") else self.place
+        return f"no key {self.key} in {place}; use get(key, default) or `in` where it may be absent"
 
 
 class NoSuchChild(ProgramError, LookupError):

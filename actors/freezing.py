@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyrsistent import pmap, pset, pvector
@@ -24,7 +25,7 @@ PMAP: Final[type] = type(pmap())
 PSET: Final[type] = type(pset())
 _THE_NAN: Final = float("nan")
 _INT_BITS_MAX: Final = VALUE_INT_BYTES_MAX * 8 - 1
-MEND: Final = (
+_MEND: Final = (
     "a value is None, bool, int, float, str, bytes, or a tuple, list, dict or set of values; "
     "register other classes with actors.codec"
 )
@@ -93,12 +94,18 @@ def freeze_at(value: Any, at: str, depth: int) -> Any:
     exact = exact_of(kind)
     if exact is not None:
         return read(ValueCursor(object_head(exact.name) + b"".join(exact.write(value, depth))), 0)
-    mend = MEND if kind.__module__.partition(".")[0] != "numpy" else "take the number out of it with .item()"
-    if any(one.__name__ == "ndarray" for one in kind.__mro__):
-        mend = "make a plain array of it with numpy.array(…)"
     raise ValueRefused(
-        f"{brief(value)} of type {kind.__module__}.{kind.__qualname__}{_where(at)} cannot be a value; {mend}"
+        f"{brief(value)} of type {kind.__module__}.{kind.__qualname__}{_where(at)} cannot be a value; {mend_of(kind)}"
     )
+
+
+def mend_of(kind: type) -> str:
+    """Return how an object of a type that is no value is made one, for errors."""
+    if kind is CoroutineType:
+        return "was `await` forgotten? A call that is not awaited is not made, and gives a coroutine"
+    if any(one.__name__ == "ndarray" for one in kind.__mro__):
+        return "make a plain array of it with numpy.array(…)"
+    return "take the number out of it with .item()" if kind.__module__.partition(".")[0] == "numpy" else _MEND
 
 
 def _freeze_object(entry: Codec, value: Any, at: str, depth: int) -> Any:

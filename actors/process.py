@@ -341,6 +341,11 @@ def check_program(program: object, *, root: bool = False) -> None:
         raise ProgramError(
             f"{name} is a Root, which only a Runtime runs; a child's program inherits from actors.Process"
         )
+    if root and program.placement != "loop":
+        raise ProgramError(
+            f'{name} is the root, which runs on the loop, so that placement="{program.placement}" says nothing; say it of '
+            "its children's programs, or leave it out"
+        )
     if program.run in (Process.run, Root.run):
         raise ProgramError(f"{name} has no program to run: write `async def run(self)` in it")
     if not inspect.iscoroutinefunction(program.run):

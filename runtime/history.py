@@ -124,8 +124,10 @@ class History:
         return self._find(which)[0]
 
     def _find(self, which: Which) -> tuple[Block, Tree]:
+        if isinstance(which, str):
+            which = self._in_text(which)
         digest = self._hash(which)
-        if type(which) is not int:
+        if isinstance(which, (Block, bytes)):
             return self._read(digest)
         try:
             block, state = self._read(digest)
@@ -140,13 +142,11 @@ class History:
         """Return the state behind a block; what is needed of it is read when it is needed."""
         return self._find(which)[1]
 
-    def _hash(self, which: Which) -> bytes:
+    def _hash(self, which: Block | int | bytes) -> bytes:
         if isinstance(which, Block):
             return which.hash
         if isinstance(which, bytes):
             return which
-        if isinstance(which, str):
-            return self._hash_of_text(which)
         if type(which) is not int:
             raise InputError(f"a block is a Block, its number or its hash, not {which!r}")
         digest = self.store.hash_at(which)
@@ -160,13 +160,14 @@ class History:
             )
         return digest
 
-    def _hash_of_text(self, text: str) -> bytes:
+    def _in_text(self, text: str) -> int | bytes:
+        """Return the number, or the hash, that a text names."""
         digits = text.removeprefix("0x").lower()
         if digits.isdecimal() and len(digits) < 10 and not text.startswith("0x"):
             number = int(digits)
             # The first digits of a hash may all be decimal: what is no block's number may be such.
             if number <= self.head.number or not self._begin_with(digits):
-                return self._hash(number)
+                return number
         if len(digits) < _HEX_DIGITS_MIN or digits.strip("0123456789abcdef"):
             raise InputError(f"{text!r} is neither a block's number nor the hex digits of its hash (at least 4)")
         found = self._begin_with(digits)

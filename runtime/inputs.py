@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from actors.cells import from_cell
 from actors.encoding import encode_plain
 from actors.errors import InputError, LimitExceeded
-from actors.freezing import freeze
+from actors.freezing import brief, freeze
 from actors.keys import Key, encode_key
 from actors.memory import Formed, Slot, slot_at
 from actors.region import View
@@ -39,9 +39,7 @@ def genesis_entries(genesis: Genesis | None) -> list[tuple[bytes, Slot | View]]:
     except (TypeError, ValueError) as error:
         if isinstance(error, (KeyError,)) or type(error) not in (TypeError, ValueError):
             raise
-        raise InputError(
-            f"genesis is a {type(made).__name__}; it is a mapping, or (key, value) pairs: {error}"
-        ) from error
+        raise InputError(f"genesis is {brief(made)}; it is a mapping, or (key, value) pairs: {error}") from error
     return entries
 
 

@@ -35,7 +35,7 @@ from runtime.kernel import Kernel
 from runtime.metering import COSTS_VERSION
 from runtime.opening import Where, open_chain
 from runtime.programs import code_digest, lifted_by
-from runtime.settings import watchdog_of, worker_memory_of, workers_of
+from runtime.settings import check_store, watchdog_of, worker_memory_of, workers_of
 from runtime.stepper import Stepper
 from runtime.trace import Trace
 from runtime.transfer import Transferred, export_block
@@ -68,12 +68,12 @@ class Runtime:
             which is called only where the store is new. Where it is not, entries that differ are refused.
         workers: on how many workers activations run that are placed there: as many processes, started when they are
             first needed. As many as there are processors, unless given; 0: everything runs on the loop.
-        executor: where batches of activations are run instead of in processes of our own: any `concurrent.futures`
-            executor. It is not shut down.
+        executor: where batches of activations are run instead of in processes of our own, `workers` of them at a time: any
+            `concurrent.futures` executor. It is not shut down.
         watchdog_s: how many seconds of the clock an activation may take on a worker before that is taken to be stuck,
-            and is replaced. None: as long as it takes.
+            and is replaced. None: as long as it takes. With workers alone.
         worker_memory: how many bytes of memory of its own a worker may have (RLIMIT_DATA); an activation that needs more
-            ends as a host fault, after some tries. None: as much as there is. Not for an `executor`.
+            ends as a host fault, after some tries. None: as much as there is. With workers alone, and not for an `executor`.
         trace: the path of a file that is written meanwhile: what ran, where and when, for Perfetto or chrome://tracing
             (see runtime.trace). A file that is there and is no trace is refused.
         keep: keep about so many of the last blocks, at least as many: older ones, and what only they held, are dropped
@@ -103,16 +103,17 @@ class Runtime:
         forget: bool = False,
     ) -> None:
         check_program(root, root=True)
+        check_store(store)
         self._root = root
         self._where = store
         self._genesis = genesis
         if keep is not None:
             check_keep(keep)
         self._keep = keep
-        self._workers = workers_of(workers)
+        self._workers = workers_of(workers, executor)
         self._executor = executor
-        self._watchdog_s = watchdog_of(watchdog_s)
-        self._worker_memory = worker_memory_of(worker_memory, executor)
+        self._watchdog_s = watchdog_of(watchdog_s, self._workers)
+        self._worker_memory = worker_memory_of(worker_memory, executor, self._workers)
         self._trace_at = trace
         self._trace: Trace | None = None
         self._crew: Crew | None = None
@@ -194,6 +195,8 @@ class Runtime:
             ReplayDiverged: a process could not be restored; the head stays.
             StoreError: the block could not be committed; the head stays.
             MemoryError: a process on the event loop asked for more memory than there is; the head stays.
+            CancelledError: it was cancelled. Where that was during the commit, the block may be there all the same: look at
+                `head` before another try.
         """
         self._opened()
         assert self._turn is not None

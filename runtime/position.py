@@ -44,6 +44,6 @@ def foreign_await(path: ProcessPath, coroutine: Any, awaited: object) -> Foreign
     )
     return ForeignAwait(
         f"{path_text(path)} awaited {what}{f' at {position}' if position else ''}; a process awaits its own system calls "
-        "(put, get, merge, ret, status, drop, snapshot) and coroutines that do the same, nothing else: "
+        "(put, get, merge, ret, status, drop, now, snapshot) and coroutines that do the same, nothing else: "
         "let the caller of advance() fetch it, and hand it in with the block's input"
     )

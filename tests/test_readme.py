@@ -9,13 +9,14 @@ import os
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import runtime
-from actors import Heap, Root
+from actors import BlockFailed, Heap, Root
 from actors.memory import Memory
 
 if TYPE_CHECKING:
@@ -63,6 +64,55 @@ def test_the_command_that_traces_runs(first_program: Path) -> None:
     done = command(line, first_program.parent)
     assert done.returncode == 0, done.stderr
     assert "block 1" in [event["name"] for event in json.loads((first_program.parent / "trace.json").read_text())]
+
+
+def test_the_readme_is_followed_from_top_to_bottom(first_program: Path) -> None:
+    place = first_program.parent
+    given = [f"{sys.executable} squares.py"] * 2
+    given += next(block for block in SHELL if "> blocks.jsonl" in block).strip().splitlines()
+    shown = [
+        next(block for block in PYTHON if name in block) for name in ("rt.revert", "rt.prove", "rt.export", "rt.prune")
+    ]
+    text = "import runtime\nfrom squares import Squares\n"
+    for n, block in enumerate(shown):
+        text += f"async def shown_{n}():\n" + "".join(f"    {line}\n" for line in block.splitlines())
+        text += f"runtime.run(shown_{n})\n"
+    (place / "shown.py").write_text(text)
+    given += [f"{sys.executable} shown.py"]
+    given += next(block for block in SHELL if "--trace" in block).strip().splitlines()
+    given += ["lockstep verify squares.py:Squares --store squares.db", "lockstep verify squares.py --store copy.db"]
+    for line in given:
+        done = command(line, place)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+
+
+async def test_the_till_keeps_sales_with_their_time(written: Any) -> None:
+    module = written("class Till")
+    sales = [
+        {"article": "tea", "price": Decimal("2.50"), "time": 10},
+        {"article": "pie", "price": Decimal(3), "time": 11},
+    ]
+    assert await data_of(module.Till, *sales) == [Decimal("2.50"), Decimal("5.50")]
+    async with runtime.Runtime(module.Till) as rt:
+        await rt.advance(sales[0])
+        assert rt.state().heap["sale", 10] == module.Sale("tea", Decimal("2.50"))
+
+
+async def test_the_service_answers_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"__name__": "readme_service"}
+    exec(PYTHON[0], scope)
+    exec(next(block for block in PYTHON if "async def serve" in block), scope)
+    requests: asyncio.Queue[Any] = asyncio.Queue()
+    serving = asyncio.create_task(scope["serve"](requests))
+    answers = [asyncio.get_running_loop().create_future() for _ in range(3)]
+    for inputs, answer in zip(({"xs": [1, 2]}, {}, {"xs": [3]}), answers, strict=True):
+        requests.put_nowait((inputs, answer))
+    first, refused, last = await asyncio.gather(*answers, return_exceptions=True)
+    assert (first, last) == ({"sum": 5}, {"sum": 14}) and isinstance(refused, BlockFailed)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
 
 
 async def test_the_failing_child_is_retried() -> None:
@@ -141,6 +191,9 @@ def test_the_program_with_workers_runs(tmp_path: Path) -> None:
     (tmp_path / "crunch.py").write_text(next(block for block in PYTHON if "class Crunch(" in block))
     done = command(f"{sys.executable} crunch.py", tmp_path)
     assert (done.returncode, done.stdout.split()[2]) == (0, "333332833333500000"), done.stderr
+    (tmp_path / "sizes.jsonl").write_text('{"sizes": [3, 2]}\n')
+    done = command("lockstep run crunch.py:Cruncher --workers 2 --input sizes.jsonl --json", tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["data"]) == (0, [5, 1]), done.stderr
 
 
 def test_the_test_of_the_readme_passes_on_its_program(first_program: Path) -> None:

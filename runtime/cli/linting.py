@@ -46,17 +46,19 @@ def lint(
     screen = Screen(as_json)
     looked = with_findings = findings = programs = 0
     troubles = []
-    for path in dict.fromkeys(one for given in paths for one in files(given)):
+    there = {given: list(files(given)) for given in paths}
+    troubles += [f"there is no Python file below {given}" for given, found in there.items() if not found]
+    for path in dict.fromkeys(one for found in there.values() for one in found):
         try:
-            found = lint_file(path, everything=everything)
+            seen = lint_file(path, everything=everything)
         except InputError as error:
             troubles.append(str(error))
             continue
         looked += 1
-        programs += len(found.programs)
-        findings += len(found.findings)
-        with_findings += bool(found.findings)
-        for finding in found.findings:
+        programs += len(seen.programs)
+        findings += len(seen.findings)
+        with_findings += bool(seen.findings)
+        for finding in seen.findings:
             if as_json:
                 screen.json(_json(finding))
             else:
@@ -64,8 +66,8 @@ def lint(
     where = f"{counted(looked, 'file', 'files')} with {counted(programs, 'program', 'programs')}"
     if findings:
         screen.remark(f"{counted(findings, 'finding', 'findings')} in {with_findings:,} of {where}")
-    else:
-        hint = "; --all looks at everything in a file" if not programs and not everything and looked else ""
+    elif looked:
+        hint = "; --all looks at everything in a file" if not programs and not everything else ""
         screen.remark(f"nothing found in {where}{hint}")
     if troubles:
         raise InputError("\n".join(troubles))

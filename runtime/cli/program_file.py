@@ -91,7 +91,7 @@ def load(file: str) -> ModuleType:
 
     Raises:
         InputError: there is none.
-        ProgramTrouble: it raised while it was imported.
+        ProgramTrouble: it raised, or ended the process, while it was imported.
     """
     path = Path(file)
     if path.suffix == ".py" or path.is_file() or os.sep in file or "/" in file:
@@ -122,9 +122,9 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise _trouble(str(path), error) from error
+        raise _trouble(str(path), error, _in_package(path, error)) from error
     return module
 
 
@@ -139,12 +139,29 @@ def _load_module(name: str) -> ModuleType:
                 "name a file by its path (hello.py), or a module that can be imported from here (shop.orders)"
             ) from None
         raise _trouble(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _trouble(name, error) from error
 
 
-def _trouble(what: str, error: Exception) -> ProgramTrouble:
-    return ProgramTrouble(f"{what} cannot be imported: {type(error).__name__}: {error}")
+def _trouble(what: str, error: BaseException, mend: str = "") -> ProgramTrouble:
+    if isinstance(error, SystemExit):
+        return ProgramTrouble(
+            f"{what} cannot be imported: it ends with SystemExit({error.code!r}) while it is imported; "
+            "put that under `if __name__ == '__main__':`"
+        )
+    return ProgramTrouble(f"{what} cannot be imported: {type(error).__name__}: {error}{mend}")
+
+
+def _in_package(path: Path, error: BaseException) -> str:
+    """Return how a file that imports from beside it, as a part of a package, is named: by the package."""
+    if not isinstance(error, ImportError) or "relative import" not in str(error):
+        return ""
+    parts, top = [path.stem, path.parent.name], path.parent
+    while (top / "__init__.py").is_file() and (top.parent / "__init__.py").is_file():
+        top = top.parent
+        parts.append(top.name)
+    named = ".".join(reversed(parts))
+    return f"; it belongs to the package {parts[-1]}; give it as {named}, in the directory {top.parent}"
 
 
 def _first_on_path(directory: Path) -> None:

@@ -7,11 +7,14 @@ an input file that was edited behind its back is told, not mixed in.
 
 import asyncio
 import dataclasses
+import signal
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from typing import Annotated, Final
+from types import FrameType
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -133,7 +136,9 @@ def run(
         )
         with InputLines(source) as lines, screen.bar(lines.size, running=True) as bar:
             try:
-                run_to_end(_advance(runtime, store, lines, screen, bar, tally, append=append))
+                run_to_end(
+                    _interrupted_aloud(screen, _advance(runtime, store, lines, screen, bar, tally, append=append))
+                )
             except KeyboardInterrupt:
                 interrupted = True
             else:
@@ -156,6 +161,40 @@ def _interrupted(store: str | None, tally: Tally, append: bool) -> str:
     # With --append the same command would begin with the first line again.
     rest = f"{tally.made:,} lines are through" if append else "the same command goes on from there"
     return f"interrupted: {tally}; {rest}"
+
+
+async def _interrupted_aloud(screen: Screen, work: Coroutine[Any, Any, None]) -> None:
+    """Tell of the first interruption, which lets a step that is under way end first; the second one does not.
+
+    The handler is set here, inside the loop, for the loop has set its own by then. It is called in the middle of a step,
+    where the guards let nothing be printed: a thread of its own does that.
+    """
+    of_loop = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(of_loop):
+        await work
+        return
+    interrupted, over = threading.Event(), threading.Event()
+
+    def tell() -> None:
+        interrupted.wait()
+        if not over.is_set():
+            screen.remark("interrupting after this step; once more to stop now")
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        of_loop(number, frame)
+
+    telling = threading.Thread(target=tell, name="lockstep-interrupted", daemon=True)
+    telling.start()
+    signal.signal(signal.SIGINT, note)
+    try:
+        await work
+    finally:
+        signal.signal(signal.SIGINT, of_loop)
+        if not interrupted.is_set():
+            over.set()
+            interrupted.set()
+        telling.join()
 
 
 async def _advance(
@@ -283,8 +322,10 @@ def verify(
         head, kept = history.head.number, history.first
     if last is not None and last > head:
         raise InputError(f"--last is {last}, but the head is block {head}")
-    if first is not None and first > (head if last is None else last):
-        raise InputError(f"--first is {first} and --last is {head if last is None else last}; the first comes first")
+    if first is not None and first > head:
+        raise InputError(f"--first is {first}, but the head is block {head}")
+    if first is not None and last is not None and first > last:
+        raise InputError(f"--first is {first} and --last is {last}; the first comes first")
     if first is None:
         first = kept + 1 if last is None else min(kept + 1, last)
     last = head if last is None else last

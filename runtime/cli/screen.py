@@ -5,12 +5,14 @@
   or framed, and each line is flushed, so that a reader sees a block as soon as it is durable.
 - Text that comes from programs and their data cannot move the cursor: what is not printable is shown escaped.
 - A progress bar is shown only where standard error is a terminal. While it is, lines go above it.
+- Results that cannot be written (the disk is full) end the command with an error; a reader that went away, without a word.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +23,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.table import Column
 from rich.text import Text
 
+from actors.errors import LockstepError
 from runtime.json_form import key_to_json, to_json
 
 if TYPE_CHECKING:
@@ -35,6 +38,29 @@ if TYPE_CHECKING:
 _highlight: Final = JSONHighlighter()
 _INDENT: Final = "  "
 _BAR_WIDTH: Final = 40
+
+
+class OutputTrouble(LockstepError):
+    """A result could not be written to standard output."""
+
+    code = "output"
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Raise OutputTrouble for what goes wrong while results are written to standard output; not where its reader went away."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is in its buffer yet could not be written at the end of the process either.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+        os.close(nowhere)
+        raise OutputTrouble(
+            f"standard output cannot be written: {error.strerror or error}; make room there, or write elsewhere"
+        ) from error
 
 
 def printable(text: str) -> str:
@@ -139,8 +165,9 @@ class Screen:
     def line(self, text: Text | str, cut: bool = True) -> None:
         """Print one line of a result; on a terminal it is cut to the width, unless `cut` is False."""
         if not self.out.is_terminal:
-            self._out_file.write(f"{text}\n")
-            self._out_file.flush()
+            with writing():
+                self._out_file.write(f"{text}\n")
+                self._out_file.flush()
             return
         console = self._above or self.out
         if cut:

@@ -7,8 +7,9 @@ can reach in its file (runtime.lint.reach), or at everything, by rules (runtime.
     identity   hashes, addresses, `is`, texts with addresses                LS2
     state      what is kept in globals, classes and defaults                LS3
     outside    clocks, randomness, the machine, files, threads, loops       LS4
+    thrown     coroutines without `await`, changes that are lost            LS5
 
-What is in doubt is not reported. A line that is right as it is says so: `# lockstep: ignore[LS302] a cache of pure
+Names that a star import brings are looked up in its module (runtime.lint.stars). What is in doubt is not reported. A line that is right as it is says so: `# lockstep: ignore[LS302] a cache of pure
 results`; without codes, all is ignored there. In a test:
 
     from runtime import lint
@@ -28,10 +29,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.errors import InputError
 from actors.process import Process
-from runtime.lint import identity, orders, outside, state
+from runtime.lint import identity, orders, outside, state, thrown
 from runtime.lint.looking import Finding, Looking
 from runtime.lint.reach import reached
-from runtime.lint.rules import RULES, UNKNOWN_CODE, Rule
+from runtime.lint.rules import HIDDEN_NAMES, RULES, UNKNOWN_CODE, Rule
 from runtime.lint.source import Source, parse, read
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def _source_of(what: type | ModuleType) -> Path:
 def _looked(source: Source, everything: bool, only: str | None = None) -> Looked:
     at = Looking(source)
     nodes = set(ast.walk(source.tree)) if everything else reached(_begin(at, only), at.names)
+    for star in at.hidden:
+        at.report(HIDDEN_NAMES, star)
     _look(at, nodes)
     kept = _not_ignored(at)
     if everything or nodes:
@@ -152,6 +155,7 @@ def _look(at: Looking, nodes: Collection[ast.AST]) -> None:
         identity.look(node, at)
         state.look(node, at)
         outside.look(node, at)
+        thrown.look(node, at)
 
 
 def _not_ignored(at: Looking) -> list[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runtime.lint.kinds import Kinds
 from runtime.lint.reach import programs
 from runtime.lint.scopes import Names
+from runtime.lint.stars import open_stars
 
 if TYPE_CHECKING:
     from runtime.lint.rules import Rule
@@ -41,6 +42,8 @@ class Looking:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.names = Names(source.tree)
+        #: Star imports behind which names are hidden.
+        self.hidden = open_stars(self.names, source)
         self.kinds = Kinds(self.names, source.tree)
         self.classes: list[ast.ClassDef] = [node for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
         self.programs: list[ast.ClassDef] = programs(source.tree, self.names)

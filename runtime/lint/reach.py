@@ -1,6 +1,6 @@
 """What a program can reach in its file, for that is what has to be deterministic; a file's `main` may read the clock.
 
-A program is a class that inherits from `actors.Process` or `Root`, by whatever name they were imported, directly or
+A program is a class that inherits from `actors.Process`, `Root` or another of the language's own, by whatever name they were imported, directly or
 through classes of the same file; or one that inherits from what is imported from elsewhere and has an `async def run`
 that uses `self.heap`. It reaches its whole class, and every function, class and variable of the file that is named
 there, and so on. A variable is looked at where it is assigned: what is drawn at import is drawn again in each process.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
+from actors import Actor, PostOffice, Process, Root, Transaction
 from runtime.lint.scopes import DEFS
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from runtime.lint.scopes import Names
 
 _PROGRAMS: Final = frozenset(
-    {"actors.Process", "actors.Root", "actors.process.Process", "actors.process.Root"},
+    f"{module}.{one.__name__}"
+    for one in (Process, Root, Actor, PostOffice, Transaction)
+    for module in ("actors", one.__module__)
 )
 
 

@@ -131,6 +131,25 @@ FOREIGN_AWAIT: Final = Rule(
     "belongs to an event loop; a process awaits system calls alone",
     "start children with put and wait for them with get; what waits for the outside is the caller's of advance()",
 )
+NOT_AWAITED: Final = Rule(
+    "LS501",
+    "not-awaited",
+    "makes a coroutine that nobody awaits: the call is not made, and a coroutine is no value",
+    "write await before it",
+)
+CHANGE_LOST: Final = Rule(
+    "LS502",
+    "change-lost",
+    "makes a changed copy and throws it away: what comes out of a heap is persistent, and stays as it is",
+    "put the copy back: self.heap[key] = self.heap[key].append(…)",
+)
+HIDDEN_NAMES: Final = Rule(
+    "LS902",
+    "hidden-names",
+    "hides which names are here, so that programs and calls may go unseen: its module is not there to be read, or makes "
+    "its __all__ as it is run",
+    "import names: from actors import Process, Root",
+)
 UNKNOWN_CODE: Final = Rule(
     "LS901", "unknown-code", "ignores no rule that there is", "write # lockstep: ignore[LS101], with codes of the table"
 )
@@ -159,6 +178,9 @@ RULES: Final[dict[str, Rule]] = {
         OUTSIDE,
         THREADS,
         FOREIGN_AWAIT,
+        NOT_AWAITED,
+        CHANGE_LOST,
         UNKNOWN_CODE,
+        HIDDEN_NAMES,
     )
 }

@@ -74,6 +74,8 @@ class Names:
         self.uses: dict[str, list[ast.Name]] = {}
         #: Nodes that stand in annotations: they are not evaluated for their effect.
         self.annotations: set[ast.AST] = set()
+        #: `from shop import *`, in the order in which they stand: what they bind, runtime.lint.stars finds.
+        self.stars: list[ast.ImportFrom] = []
         self._go_over(tree)
 
     def _go_over(self, tree: ast.Module) -> None:
@@ -85,6 +87,8 @@ class Names:
                 self.annotations.add(node)
             if isinstance(node, ast.Name):
                 self.uses.setdefault(node.id, []).append(node)
+            elif isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+                self.stars.append(node)
             _bind(node, scope)
             inner = scope
             if isinstance(node, (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)):
@@ -208,7 +212,8 @@ def _bind(node: ast.AST, scope: Scope) -> None:
     elif isinstance(node, ast.ImportFrom):
         origin = "." * node.level + (node.module or "")
         for one in node.names:
-            _add(one.asname or one.name, Binding(node, dotted=f"{origin}.{one.name}"), scope)
+            if one.name != "*":
+                _add(one.asname or one.name, Binding(node, dotted=f"{origin}.{one.name}"), scope)
     elif isinstance(node, ast.Global):
         scope.module_s.update(node.names)
     elif isinstance(node, ast.Nonlocal):

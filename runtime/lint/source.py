@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COMMENT: Final = re.compile(r"#\s*lockstep:\s*ignore\b(?P<list>\[(?P<codes>[^\]]*)(?P<end>\]?))?")
+#: How the name of a file of Python ends, where it does not end in nothing: a script may have no ending.
+_ENDINGS: Final = frozenset({"", ".py", ".pyw"})
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 
@@ -55,6 +57,8 @@ def read(path: Path) -> Source:
     Raises:
         InputError: it cannot be read, or is no Python; the message has the place.
     """
+    if path.suffix not in _ENDINGS:
+        raise InputError(f"{path} is no Python by its name; give files that end in .py")
     try:
         data = path.read_bytes()
     except OSError as error:

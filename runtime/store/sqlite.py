@@ -13,7 +13,9 @@ Where PATH is a symbolic link, all of these stand next to the file itself, so th
 A file is looked at before it is opened to be written, so that one which is no store stays as it is. A database in which
 nothing was ever made is what a process leaves that died while it made a store: it is taken for a new one.
 
-Readers in other processes (`writer=False`) take no lock; each sees the last commit that was whole when it looked.
+Readers in other processes (`writer=False`) take no lock; each sees the last commit that was whole when it looked. They, too,
+write `PATH-shm`; where nobody can (a file system, or a directory, that is for reading alone) and no `PATH-wal` stands there,
+the file is all that there is and will be, and is read as it is.
 
 Why SQLite: its durable commits cost what LMDB's and RocksDB's cost (tests/benchmarks/store_engines.py prints all three
 side by side); its file stops growing under pruning, where LMDB's did not; other processes read while it is written,
@@ -135,7 +137,7 @@ class SqliteStore:
             if "locked" in str(error):
                 raise StoreBusy(
                     f"{self.place} is open in another process, or in another Runtime of this one; close that first, or "
-                    "look at the store with the commands that only read (log, show, tree, get, diff)"
+                    "look at the store with the commands that only read (log, show, tree, get, diff, prove, verify, export)"
                 ) from None
             raise StoreError(f"{self.place} cannot be written: {error}; check who owns it and its directory") from error
         return lock
@@ -151,7 +153,8 @@ class SqliteStore:
         try:
             if self.path.exists():
                 self._look_first()
-            db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+            place = f"{self.path.as_uri()}{'?immutable=1' if self._is_still() else ''}"
+            db = sqlite3.connect(place, timeout=10, isolation_level=None, check_same_thread=False, uri=True)
             # What is not bytes in a damaged row is then never decoded, but compared with a digest like the rest.
             db.text_factory = bytes
             db.execute("PRAGMA trusted_schema=OFF")
@@ -168,10 +171,22 @@ class SqliteStore:
         except BaseException as error:
             if db is not None:
                 db.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
                 raise self._told(error) from error
             raise
         return db
+
+    def _is_still(self) -> bool:
+        """Tell whether the file is for reading alone, to whom it ever may be, and has all that was committed in it."""
+        place = self.path.parent
+        if self._lock is not None or os.access(place, os.W_OK) or Path(f"{self.path}-wal").exists():
+            return False
+        mounted = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
+        return bool(mounted) or not place.stat().st_mode & 0o222
+
+    def _is_locked_up(self) -> bool:
+        """Tell whether the file may be read, and nothing may be written beside it."""
+        return os.access(self.path, os.R_OK) and not os.access(self.path.parent, os.W_OK)
 
     def _look_first(self) -> None:
         """Refuse a file that is no store of this format without opening it to be written."""
@@ -179,8 +194,10 @@ class SqliteStore:
         with closing(sqlite3.connect(f"{self.path.as_uri()}?immutable=1", uri=True)) as db:
             try:
                 self._has_store(db)
+            # Without its log a store may look damaged: its writer is at work on it, or died in the middle of that.
+            except UnicodeDecodeError:
+                pass
             except sqlite3.DatabaseError as error:
-                # Without its log a store may look damaged: its writer is at work on it, or died in the middle of that.
                 if error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT:
                     raise
 
@@ -222,10 +239,12 @@ class SqliteStore:
                 f"BEGIN; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT}; {_SCHEMA} COMMIT;"
             )
 
-    def _told(self, error: sqlite3.Error) -> StoreError:
-        """Return our error for one of SQLite's."""
+    def _told(self, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
+        """Return our error for one of SQLite's, or for one of its messages that quotes what is damaged and no text any more."""
         if self._closed:
             return StoreError(f"{self.place}: the store is closed")
+        if isinstance(error, UnicodeDecodeError):
+            return StoreDamaged(f"{self.place} is damaged: its tables are not those of a store; {_MEND}")
         code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
         if code == sqlite3.SQLITE_NOTADB:
             return StoreFormat(f"{self.place} is no Lockstep store; choose another path")
@@ -244,13 +263,14 @@ class SqliteStore:
             return StoreBusy(
                 f"{self.place}: {error}; end what else has it open (a backup, an SQLite shell), then go on"
             )
+        shared = code == sqlite3.SQLITE_READONLY and error.sqlite_errorcode != code
+        if self._lock is None and (shared or (code == sqlite3.SQLITE_CANTOPEN and self._is_locked_up())):
+            return StoreError(
+                f"{self.place} cannot be opened: readers, too, write {self.place}-shm beside it; copy the store, with its "
+                "-wal if there is one, to a directory that you may write, and look at it there"
+            )
         if code == sqlite3.SQLITE_CANTOPEN:
             return StoreError(f"{self.place} cannot be opened: {error}; check the path and who may write there")
-        if code == sqlite3.SQLITE_READONLY and error.sqlite_errorcode != code and self._lock is None:
-            return StoreError(
-                f"{self.place} cannot be opened: readers, too, write {self.place}-shm beside it; copy the store to where "
-                "you may write, and look at it there"
-            )
         if code == sqlite3.SQLITE_READONLY:
             return StoreError(f"{self.place} cannot be written: {error}; check who owns it and its directory")
         return StoreError(f"{self.place}: {error}")
@@ -259,7 +279,7 @@ class SqliteStore:
         try:
             with self._mutex:
                 return self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._told(error) from error
         except OverflowError:
             return []  # a number beyond SQLite's, so one that nothing has
@@ -352,7 +372,7 @@ class SqliteStore:
                 with suppress(sqlite3.Error):
                     if db.in_transaction:
                         db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
+                if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
                     raise self._told(error) from error
                 raise
 

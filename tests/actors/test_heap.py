@@ -548,7 +548,7 @@ def test_a_view_is_what_the_heap_was() -> None:
     assert [view[n] for n in range(12)] == list(range(12))
     assert view.digest() == digest and len(view) == 12 and view == view.region() and view != heap.region("a")
     assert view.get(12) is None and view.get(12, 7) == 7 and 12 not in view and 11 in view
-    with pytest.raises(MissingKey, match=r"no key 12 in the heap of Region\('a'\) of /"):
+    with pytest.raises(MissingKey, match=r"no key 12 in Region\('a'\) of /"):
         view[12]
     with pytest.raises(TypeError):
         view[3] = 4  # type: ignore[index]

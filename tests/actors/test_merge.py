@@ -434,7 +434,7 @@ def test_changes_are_read_by_key() -> None:
     changes = child_changes({"a": 1, "b": 2, "c": 3}, {"a": 9, "c": 3, ("d", 1): 4}, "known")
     assert changes["a"] == 9 and changes["b"] is ABSENT and changes["d", 1] == 4
     assert "c" not in changes and ("d",) not in changes and "b" in changes
-    with pytest.raises(MissingKey, match="no key 'c' in the heap of these changes"):
+    with pytest.raises(MissingKey, match="no key 'c' in these changes"):
         changes["c"]
     assert repr(changes) == "<Changes 'a': 1 → 9, 'b': 2 → ABSENT, ('d', 1): ABSENT → 4>"
 

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 from collections import OrderedDict
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,7 +29,7 @@ from actors.limits import VALUE_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_INT_BYTES_MAX
 from actors.values import decode, encode, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 REPOSITORY = Path(__file__).parents[2]
 PVECTOR, PMAP, PSET = type(pvector()), type(pmap()), type(pset())
@@ -489,6 +490,22 @@ def test_anything_else_is_refused_with_its_type(value: object, kind: str) -> Non
         freeze(value)
     with pytest.raises(ValueRefused, match="cannot be a value"):
         encode((value,))
+
+
+async def value() -> int:
+    return 1
+
+
+@pytest.mark.parametrize("whole", [lambda one: one, lambda one: {"x": [one]}])
+def test_a_coroutine_is_asked_whether_await_was_forgotten(whole: Callable[[Any], Any]) -> None:
+    with closing(value()) as made:
+        with pytest.raises(
+            ValueRefused, match=r"a coroutine of type builtins.coroutine.* was `await` forgotten\?"
+        ) as caught:
+            freeze(whole(made))
+        assert "codec" not in str(caught.value)
+        with pytest.raises(ValueRefused, match=r"was `await` forgotten\?"):
+            encode((made,))
 
 
 THING = object()

@@ -309,6 +309,58 @@ def test_a_file_that_cannot_be_imported_shows_the_place_in_it(box: Box) -> None:
     assert "ModuleNotFoundError" in box.give("run", box.program("import nowhere"), "--input", "-", code=1).stderr
 
 
+UNGUARDED = """
+    import runtime
+    from actors import Root
+
+    class Alone(Root):
+        async def run(self):
+            return 1
+
+    async def main():
+        raise AssertionError("it ran")
+
+    runtime.run(main)
+"""
+
+
+@pytest.mark.parametrize("given", ["main", "main()"])
+def test_a_program_that_runs_itself_when_it_is_imported_is_told_to_guard_that(box: Box, given: str) -> None:
+    program = box.program(UNGUARDED.replace("run(main)", f"run({given})"), "Alone")
+    told = box.give("run", program, "--input", box.lines(), code=1).stderr
+    assert "calls runtime.run(…) while it is imported, and not run; put it under `if __name__ == '__main__':`" in told
+    assert "line 12, in <module>\n    runtime.run(" in told
+
+
+def test_a_module_that_somebody_else_imports_may_run_something(box: Box) -> None:
+    (box.directory / "alone.py").write_text(textwrap.dedent(UNGUARDED).replace("raise AssertionError", "print"))
+    done = subprocess.run([sys.executable, "-c", "import alone"], cwd=box.directory, capture_output=True, text=True)
+    assert done.stdout == "it ran\n", done.stderr
+
+
+def test_a_file_that_ends_the_process_is_told(box: Box) -> None:
+    for end, said in (("raise SystemExit(4)", "SystemExit(4)"), ("import sys\nsys.exit('no')", "SystemExit('no')")):
+        told = box.give("run", box.program(end), "--input", "-", code=1).stderr
+        assert f"cannot be imported: it ends with {said} while it is imported; put" in told
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_file_of_a_package_is_told_how_it_is_named(box: Box, marked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = box.directory / f"shop_{os.getpid()}_{marked}"
+    shop.mkdir()
+    if marked:
+        (shop / "__init__.py").write_text("")
+    (shop / "prices.py").write_text("")
+    (shop / "main.py").write_text(
+        "from . import prices\nfrom actors import Root\nclass Alone(Root):\n    async def run(self):\n        return 1\n"
+    )
+    told = box.give("run", f"{shop}/main.py:Alone", "--input", "-", code=1).stderr
+    mend = f"it belongs to the package {shop.name}; give it as {shop.name}.main, in the directory {box.directory}"
+    assert mend in told
+    monkeypatch.chdir(box.directory)
+    box.give("run", f"{shop.name}.main:Alone", "--input", box.lines())
+
+
 # --- looking -------------------------------------------------------------------------------------------------------
 
 
@@ -536,6 +588,42 @@ def test_ctrl_c_ends_a_run_with_130_and_says_how_far_it_came(box: Box, piped: bo
     assert f"interrupted: blocks 1 to {made} made; the same command goes on from there" in told
     assert "Traceback" not in told
     assert box.json("log")[0]["number"] == made
+
+
+def test_the_first_ctrl_c_says_what_it_waits_for_and_the_second_ends_an_endless_step(box: Box) -> None:
+    endless = (
+        "class Endless(Root):\n    async def run(self):\n        print('begun', flush=True)\n        while True: pass\n"
+    )
+    program = box.program(f"from actors import Root\n{endless}", "Endless")
+    with box.start("run", program, "--input", box.lines(), "--workers", "0") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "interrupting after this step; once more to stop now\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "interrupted: no block made, in memory only\n"
+        assert process.wait() == 130
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("command", ["log", "log --json", "get head / total", "run"])
+def test_output_that_cannot_be_written_is_told_in_a_line(box: Box, command: str) -> None:
+    program = box.kept()
+    if command == "run":
+        command = f"run {program} --append --input {box.lines()}"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*LOCKSTEP, *command.split(), "--store", box.store],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+    told = [line for line in done.stderr.splitlines() if line != "a program's own words"]
+    assert told == [
+        "error: standard output cannot be written: No space left on device; make room there, or write elsewhere"
+    ]
+    assert done.returncode == 1
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly(box: Box) -> None:

@@ -89,6 +89,26 @@ def test_lint_exits_with_2_for_what_it_cannot_read_and_still_tells_the_rest(box:
     box.give("lint", code=2)
 
 
+def test_lint_of_nothing_that_is_python_says_so_and_nothing_else(box: Box) -> None:
+    missing, data, empty = (box.directory / name for name in ("nofile.py", "data.jsonl", "empty"))
+    data.write_text('{"xs": [1]}\n')
+    empty.mkdir()
+    told = box.give("lint", str(missing), code=2)
+    assert (told.stdout, told.stderr) == ("", f"error: {missing} cannot be read: No such file or directory\n")
+    assert box.give("lint", str(data), code=2).stderr == (
+        f"error: {data} is no Python by its name; give files that end in .py\n"
+    )
+    assert box.give("lint", str(empty), code=2).stderr == f"error: there is no Python file below {empty}\n"
+
+
+def test_a_star_import_that_hides_names_is_not_passed_over(box: Box) -> None:
+    file = box.directory / "starred.py"
+    file.write_text("from actors import *\nclass A(Root):\n    async def run(self):\n        return hash(1)\n")
+    assert "LS201" in box.give("lint", str(file), code=1).stdout
+    file.write_text("from nowhere import *\nclass A(Root):\n    async def run(self):\n        return hash(1)\n")
+    assert "LS902 `from nowhere import *` hides" in box.give("lint", str(file), code=1).stdout
+
+
 def test_lint_runs_nothing(box: Box) -> None:
     file = box.directory / "loud.py"
     file.write_text(CLEAN + "raise SystemExit(print('it ran'))\n")

@@ -228,6 +228,38 @@ LINES = {
         for one in asyncio.as_completed([]):  # ! LS406
             await one
         """,
+    "LS501": """
+        self.put("a", {}, start=True)  # ! LS501
+        self.heap["y"] = self.get("a", "y")  # ! LS501
+        total = self.heap["y"] + self.get("a", "y")  # ! LS501
+        await self.put("b", {"y": self.get("a", "y")})  # ! LS501
+        if self.status("a") is None or not self.now():  # ! LS501 LS501
+            total += self.get("a", "y")  # ! LS501
+        for one in self.get("a", "list"):  # ! LS501
+            total += one
+        y = self.get("a", "y")  # ! LS501
+        unused = self.ret()  # ! LS501
+        text = f"{self.get('a', 'text')}"  # ! LS501
+        sums = sum([self.get(i, "y") for i in range(3)]), len(self.get("a", "y"))  # ! LS501 LS501
+        self.heap["z"] = self.get("a", "y")[0]  # ! LS501
+        async with self.team() as team:
+            team.fork(Program)  # ! LS501
+            team.barrier()  # ! LS501
+        self.fork("a", Program), self.join("a"), self.drop("a"), self.call("a", Program)  # ! LS501 LS501 LS501 LS501
+        return {"x": self.get("a", "y") if given else 1, "y": y + 1}  # ! LS501
+        ===
+        self.merge("a")  # ! LS501
+        return self.get("a", "x")  # ! LS501
+        """,
+    "LS502": """
+        self.heap["log"].append(1)  # ! LS502
+        self.heap.get("names", given).add("a")  # ! LS502
+        votes = self.heap["votes"]
+        votes.set("a", 1)  # ! LS502
+        (await self.get("child", "log")).extend([1])  # ! LS502
+        kept = pmap({"a": 1})
+        kept.update({"b": 2})  # ! LS502
+        """,
 }
 
 #: Lines of a `run` that are as good as they look.
@@ -359,6 +391,28 @@ FINE = """
     ===
     async for one in given:
         self.heap["x"] = one
+    later = self.get("a", "y")
+    asked = [self.get(i, "y") for i in range(3)]
+    y, z = await later, [await one for one in asked]
+    given(self.get("a"), first=self.get("b"))
+    look = lambda child: self.get(child, "y")
+    self.heap["all"] = [await self.get(i, "y") for i in range(3)], await look("a"), (await self.get("a", "z"))["q"]
+    async with self.team() as team:
+        await team.fork(Program)
+    def ask(child):
+        return self.get(child, "y")
+    self.map(Program, given)
+    self.charge(1)
+    return await ask("a") if given else await self.get("a", "y")
+    ===
+    self.heap["log"] = self.heap["log"].append(1)
+    log = self.heap["log"].append(2)
+    self.heap.update({"log": log})
+    given.append(1)
+    seen = set()
+    seen.add(1)
+    self.heap.region("a").update({})
+    ===
     names = {"a", given}
     given(names, *names, name=[1])
     for name in names:
@@ -526,6 +580,54 @@ FILES = {
                 plain = Plain()
                 return texts, repr(plain), f"{function}", f"{Kind()!r}", f"{Program}"  # ! LS204 LS204 LS204
         """,
+    "async defs of the file": """
+        from actors import Actor, PostOffice
+        from shop import Base
+
+        async def helper(process):
+            await process.ret()
+
+        async def numbers():
+            yield 1
+
+        @functools.wraps
+        async def wrapped():
+            pass
+
+        class Mixed(P):
+            async def step(self):
+                helper(self)  # ! LS501
+                await helper(self)
+                numbers()
+                wrapped()
+
+            def get(self, child):
+                return 1
+
+        class Program(Mixed):
+            async def run(self):
+                self.step()  # ! LS501
+                self.get("a")
+                self.put("a", {})  # ! LS501
+
+        class Foreign(Base):
+            async def run(self):
+                self.heap["x"] = 1
+                self.put("a", {})  # ! LS501
+                self.call("a")
+
+        class Account(Actor):
+            async def receive(self, message, sender):
+                self.ask(sender, 1)  # ! LS501
+                self.send(sender, 1)
+
+        class Bank(PostOffice, Root):
+            hosts = (Account,)
+
+            async def run(self):
+                self.deliver()  # ! LS501
+                return self.look(1, "x")  # ! LS501
+        """,
     "what is drawn at import": """
         SEED = random.random()  # ! LS402
         STARTED = time.time()
@@ -631,6 +733,67 @@ def test_the_findings_are_the_same_each_time_and_in_the_order_of_the_lines() -> 
     assert first == sorted(first, key=lambda one: (one.line, one.column, one.rule.code)) == lint_text(text).findings
 
 
+# --- star imports --------------------------------------------------------------------------------------------------
+
+STARRED = """
+from actors import *
+from os import *
+from math import *
+
+class Starred(Root):
+    async def run(self):
+        return getpid(), pi  # ! LS403
+"""
+
+
+def test_the_star_of_actors_and_of_python_s_own_modules_brings_their_names() -> None:
+    looked = lint_text(STARRED)
+    assert looked.programs == ("Starred",)
+    assert sorted((one.line, one.rule.code) for one in looked.findings) == expected(STARRED)
+
+
+def test_the_star_of_a_module_that_can_be_read_brings_what_stands_in_it(tmp_path: Path) -> None:
+    for name, text in {
+        "base.py": "from actors import *\nfrom time import time as now, monotonic\nimport shop.prices\n_own = 1\n",
+        "listed.py": "__all__ = ['now']\n__all__ += ('Process',)\nfrom base import *\n",
+        "shop/__init__.py": "from .prices import *\n",
+        "shop/prices.py": "from random import random as draw\n",
+        "shop/main.py": "from . import *\nfrom base import *\nclass A(Root):\n    async def run(self):\n        return draw()\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from listed import *\nclass A(Process):\n    async def run(self):\n        return now(), monotonic()\n"
+    )
+    looked = lint_file(program)
+    assert looked.programs == ("A",)
+    assert [one.what for one in looked.findings] == ["now()"], "monotonic is not listed"
+    looked = lint_file(tmp_path / "shop" / "main.py")
+    assert looked.programs == ("A",)
+    assert [one.rule.code for one in looked.findings] == ["LS402"]
+
+
+def test_a_name_that_a_file_binds_itself_is_not_the_star_s() -> None:
+    text = "from time import *\nfrom actors import *\ndef time():\n    return 1\n"
+    assert found(text + "class A(Root):\n    async def run(self):\n        return time()\n") == []
+
+
+@pytest.mark.parametrize("module", ["nowhere", ".", "dynamic", "hiding", "broken", "circle"])
+def test_a_star_import_that_hides_its_names_is_a_finding(module: str, tmp_path: Path) -> None:
+    (tmp_path / "dynamic.py").write_text("__all__ = [name for name in globals()]\n")
+    (tmp_path / "hiding.py").write_text("from nowhere import *\n")
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    (tmp_path / "circle.py").write_text("from circle import *\n")
+    file = tmp_path / "program.py"
+    file.write_text(f"import time\nfrom {module} import *\nclass A(Root):\n    pass\n")
+    assert [(one.line, one.rule.code, one.what) for one in lint_file(file).findings] == [
+        (2, "LS902", f"from {module} import *")
+    ]
+    file.write_text(f"from {module} import *  # lockstep: ignore[LS902] constants alone\n")
+    assert lint_file(file).findings == []
+
+
 # --- comments ------------------------------------------------------------------------------------------------------
 
 
@@ -671,7 +834,7 @@ def test_every_code_is_documented_and_tested() -> None:
             assert sentence[0].islower()
             assert not sentence.endswith(".")
     marked = {code for text in (*LINES.values(), *FILES.values(), REACHED) for _, code in expected(text)}
-    assert marked == RULES.keys() - {"LS901"}
+    assert marked == RULES.keys() - {"LS901", "LS902"}
     assert len({rule.name for rule in RULES.values()}) == len(RULES)
 
 

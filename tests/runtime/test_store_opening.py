@@ -23,6 +23,8 @@ from crash_writer import GENESIS, Ledger, read_whole, undisturbed
 from actors import Process, Root
 from actors.errors import InputError, StoreBusy, StoreDamaged, StoreError, StoreFormat, StoreMismatch
 from runtime import Runtime, SqliteStore
+from runtime.cli.kept import block_of
+from runtime.history import History
 from runtime.store import FORMAT
 
 if TYPE_CHECKING:
@@ -175,6 +177,12 @@ async def test_a_runtime_that_is_open_is_not_opened_again(path: Path) -> None:
         with pytest.raises(InputError, match="open already"):
             await rt.__aenter__()
         await rt.advance({"number": BLOCKS + 1})
+
+
+@pytest.mark.parametrize("what", [5, b"x.db", "", object])
+def test_what_is_no_store_is_told_before_it_is_opened(what: Any) -> None:
+    with pytest.raises(InputError, match=r"store is .*; it is a path, an open Store, or None"):
+        Runtime(Ledger, what)
 
 
 # --- another program's, another genesis's, another format's ----------------------------------------------------------
@@ -396,7 +404,24 @@ def test_a_reader_without_rights_leaves_things_as_they_are(public: Path) -> None
     public.parent.chmod(0o555)
     with unchanged(public.parent):
         told = as_nobody(public, "reader")
-    assert told == "opened" or told.startswith(f"StoreError {public} cannot be opened")
+    assert told == "opened", "nobody can write there, so that the file is all that there is"
+
+
+def test_a_reader_without_rights_where_others_may_write_is_told_the_mend(public: Path) -> None:
+    if os.getuid():
+        pytest.skip("the directory has to be somebody else's")
+    public.parent.chmod(0o755)
+    with unchanged(public.parent):
+        told = as_nobody(public, "reader")
+    assert told.startswith(f"StoreError {public} cannot be opened") and "copy the store" in told
+
+
+def test_a_store_with_a_log_is_not_read_without_it(public: Path) -> None:
+    Path(f"{public}-wal").write_bytes(b"")
+    public.parent.chmod(0o555)
+    with unchanged(public.parent):
+        told = as_nobody(public, "reader")
+    assert told.startswith(f"StoreError {public} cannot be opened") and "with its -wal" in told
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -490,6 +515,32 @@ async def test_a_bit_that_flipped_shows_or_does_not_matter(path: Path, whole: by
 @pytest.mark.long
 async def test_hundreds_of_bits_that_flipped_show_or_do_not_matter(path: Path, whole: bytes, expected: Any) -> None:
     assert await flip_bits(path, whole, expected, 800, seed=5) >= {None, StoreDamaged}
+
+
+async def test_a_schema_that_is_no_text_any_more_is_damage(path: Path, whole: bytes, expected: Any) -> None:
+    first = whole.find(b"CREATE TABLE", 0, 4096)
+    for place in (first - 9, first - 6, first + 3, first + 9, first + 18):
+        replace(path, whole[:place] + bytes((whole[place] ^ 0x80,)) + whole[place + 1 :])
+        for open_it in OPENERS:
+            await refused(path, open_it, StoreDamaged, "restore it from a backup")
+
+
+@pytest.mark.parametrize("which", [3, "3", "head~1"])
+async def test_a_block_of_the_chain_that_its_index_has_lost_is_damage(
+    path: Path, whole: bytes, which: int | str
+) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_blocks_1'").fetchone()
+        hashes = [row[0] for row in db.execute("SELECT hash FROM blocks WHERE number IN (3, ?)", (BLOCKS - 1,))]
+    begin, end = 4096 * (page - 1), 4096 * page
+    index = whole[begin:end]
+    for digest in hashes:
+        assert index.count(digest) == 1
+        index = index.replace(digest, bytes(32))
+    replace(path, whole[:begin] + index + whole[end:])
+    store = SqliteStore(path, writer=False)
+    with closing(store), pytest.raises(StoreDamaged, match=f"{path} is damaged: no block .* is kept"):
+        block_of(History(store), str(which)) if isinstance(which, str) else History(store).find(which)
 
 
 async def test_a_page_of_zeroes_is_damage(path: Path, made: Path, whole: bytes, expected: Any) -> None:

@@ -25,7 +25,7 @@ from worker_programs import Auto, Everything, Square
 
 import actors
 import runtime
-from actors import BlockFailed, InputError, Root
+from actors import BlockFailed, InputError, ProgramError, Root
 from actors.memory import Memory
 from runtime.record import Record
 from runtime.workers import worker
@@ -392,6 +392,28 @@ async def test_a_wrong_number_of_workers_is_refused() -> None:
     for wrong_seconds in (0, -1, "5"):
         with pytest.raises(InputError, match=r"the watchdog is .*; it is a number of seconds, more than 0"):
             runtime.Runtime(Everything, watchdog_s=wrong_seconds)  # type: ignore[arg-type]
+
+
+def test_what_could_be_of_no_use_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a watchdog and 0 workers: .* leave one of them out"):
+        runtime.Runtime(Everything, workers=0, watchdog_s=1.0)
+    with pytest.raises(InputError, match=r"worker_memory and 0 workers: .* leave one of them out"):
+        runtime.Runtime(Everything, workers=0, worker_memory=2**30)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(InputError, match="an executor and workers=0"):
+        runtime.Runtime(Everything, workers=0, executor=executor)
+    with pytest.raises(InputError, match=r"executor is 5; it is an executor as those of concurrent.futures"):
+        runtime.Runtime(Everything, executor=5)  # type: ignore[arg-type]
+
+
+def test_a_root_that_says_where_it_runs_is_refused() -> None:
+    class Placed(Root):
+        placement = "worker"
+
+        async def run(self) -> None:
+            pass
+
+    with pytest.raises(ProgramError, match=r"Placed is the root, which runs on the loop.*its children's programs"):
+        runtime.Runtime(Placed)
 
 
 async def test_an_executor_that_was_handed_in_is_used_and_left_open() -> None:
