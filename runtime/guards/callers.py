@@ -93,7 +93,7 @@ def refuse_loop(call: str) -> None:
     caller = None if program is None else calling(program)
     if caller is not None:
         raise ForeignAwait(
-            f"{_told(caller, call)}: a process awaits its own system calls (put, get, merge, ret, status, drop, snapshot) "
+            f"{_told(caller, call)}: a process awaits its own system calls (put, get, merge, ret, status, drop, now, snapshot) "
             "and coroutines that do the same, nothing else, and has no event loop: "
             "start children with put, and let the caller of advance() wait for the outside"
         )

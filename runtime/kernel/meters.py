@@ -64,10 +64,12 @@ def let_draw(kernel: Kernel, record: Record, child: Record) -> None:
 def now(kernel: Kernel, record: Record, call: Now) -> Effect | None:
     """Tell the time of the block in which the activation was started."""
     if record.time is None:
+        # The same text in a worker, which does not know the root's class.
         told = (
-            f"now: the block in which {path_text(record.path)} was started has no time; put it into the block's input"
+            f"now: the block in which {path_text(record.path)} was started has no time; put it into the block's input, "
+            'under "time", or what the root\'s class has for time_key'
         )
-        return kernel.refuse(record, CallRefused(f"{told}, under Root.time_key"))
+        return kernel.refuse(record, CallRefused(told))
     return kernel.answer(record, record.time)
 
 

@@ -29,7 +29,7 @@ class Ends:
         ours, self.theirs = socket.socketpair()
         self.begun = asyncio.Event()
         self.line = Line(ours, self.begun.set)
-        self.thread = threading.Thread(target=self._serve, args=(work,))
+        self.thread = threading.Thread(target=self._serve, args=(work,), daemon=True)
         self.thread.start()
 
     def _serve(self, work: Callable[[bytes], Form]) -> None:
@@ -135,7 +135,13 @@ def test_what_was_answered_before_the_line_broke_is_told_even_if_it_was_not_read
     on_loop(main)
 
 
-def test_a_worker_that_has_nothing_to_do_gets_a_long_batch_before_the_loop_has_a_turn(on_loop: Any) -> None:
+def test_a_worker_that_has_nothing_to_do_gets_a_long_batch_before_the_loop_has_a_turn(
+    on_loop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However busy the machine is.
+    monkeypatch.setattr("runtime.workers.line._PUSH_S", 30.0)
+    monkeypatch.setattr("runtime.workers.line._PATIENCE_S", 30.0)
+
     async def main() -> None:
         got = threading.Event()
 

@@ -43,7 +43,8 @@ async def test_without_one_the_call_is_refused_and_says_where_it_goes() -> None:
 
     (block,) = await make(Top, [{}])
     assert block.data == (
-        "now: the block in which /c was started has no time; put it into the block's input, under Root.time_key"
+        "now: the block in which /c was started has no time; put it into the block's input, "
+        'under "time", or what the root\'s class has for time_key'
     )
 
 
