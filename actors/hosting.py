@@ -14,11 +14,10 @@ import logging
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from actors.calls import CALLS, Now, Ret
+from actors.calls import CALLS, Now, Ret, made
 from actors.errors import CallRefused, ForeignAwait, KernelBug, ReplayDiverged, StoreError
 from actors.failures import name_of
 from actors.meter import Exhausted
-from actors.process import _call
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -106,7 +105,7 @@ async def serve(desk: Desk, call: Any, known: list[Any]) -> Any:
             given, time = known.pop(0)
         else:
             try:
-                given, time = True, await _call(call)
+                given, time = True, await made(call)
             except CallRefused as error:
                 given, time = False, str(error)
             desk.answers.append((given, time))

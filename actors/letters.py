@@ -13,13 +13,12 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from actors.calls import Get, Put
+from actors.calls import Get, Put, made
 from actors.errors import ChildFailed, ProgramError
 from actors.hosting import Failure
 from actors.keys import encode_key, path_text
 from actors.limits import MESSAGES_MAX
 from actors.memory import to_slot
-from actors.process import _call
 from actors.terms import IN, OUT
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ async def bring(office: Process, desk: Desk) -> None:
     if desk.values is None and not desk.office:
         program, desk.reset = desk.program if desk.reset else None, False
         put = Put(desk.address[-1], ((_IN, to_slot(answer)),), program, (), True, desk.program.gas)
-        await _call(put)
+        await made(put)
         return
     values = {**dict(desk.values or ()), IN: answer}
     if desk.office:
@@ -70,7 +69,7 @@ async def fetch(office: Process, desk: Desk) -> Letter | Failure:
     """Return the letter of an actor that is a process, once it has stopped; or that it failed."""
     name = desk.address[-1]
     try:
-        letter = await _call(Get(name, (_OUT,)))
+        letter = await made(Get(name, (_OUT,)))
     except ChildFailed as failure:
         return Failure(failure.error)
     if letter is None:

@@ -22,12 +22,12 @@ from hashlib import sha256
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
-from actors.calls import Ret
+from actors.calls import Ret, made
 from actors.errors import CallRefused, LockstepError, ProgramError
 from actors.keys import Path, encode_key, path_text
 from actors.letters import mail_in, put_letter
 from actors.memory import SMALL_INT, marked
-from actors.process import Process, _call
+from actors.process import Process
 from actors.terms import (
     IN,
     OUT,
@@ -205,10 +205,10 @@ class Actor(Process):
         self._sent.append((address, checked(message), ASK))
         self._cut = True
         if self._hosted:
-            given, answer = await _call(_RET)
+            given, answer = await made(_RET)
         else:
             put_letter(self.heap, (WAITS, self.handled, self._became), self._sent)
-            await _call(_RET)
+            await made(_RET)
             self._sent = []
             given, answer = self.heap[IN]
         if not given:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.calls import Drop
+from actors.calls import Drop, made
 from actors.desks import Desk, programs_of
 from actors.errors import ProgramError
 from actors.files import Files
@@ -19,7 +19,6 @@ from actors.keys import path_text
 from actors.letters import bring, fetch, mail_in
 from actors.limits import MESSAGES_MAX
 from actors.mail import ANSWER, ASK, DONE, MORE, REFUSAL, SPAWN, STOPS, TELL, WAITS, Actor
-from actors.process import _call
 from actors.tree import EMPTY
 
 if TYPE_CHECKING:
@@ -290,7 +289,7 @@ class Mailroom:
                 self.ready.remove(desk)
             self.files.remove(desk)
             if not desk.hosted and desk.values is None:
-                await _call(Drop(desk.address[-1]))
+                await made(Drop(desk.address[-1]))
 
     def bury(self, to: Address, message: Any, kind: int, sender: Address, why: str) -> None:
         """Make a message a dead letter; whoever asked it learns of it."""

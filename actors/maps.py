@@ -18,7 +18,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from actors.calls import EVERYTHING, Get, Put, made, quick
 from actors.errors import CallRefused, ChildFailed, MissingKey, ProgramError
+from actors.keys import encode_key
+from actors.memory import slot_at
 from actors.starting import How
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 WINDOW: Final = 256
 
 _END: Final[Any] = object()
+_ITEM: Final = encode_key("item")
+_RESULT: Final = (encode_key("result"),)
+_WHOLE: Final = (EVERYTHING,)
 _R = TypeVar("_R")
 
 
@@ -110,7 +116,6 @@ class Results(Stream):
         self._count = 0
 
     async def __anext__(self) -> Any:
-        process = self._process
         if not self._begun:
             await self._begin()
         if not self._under_way:
@@ -118,7 +123,7 @@ class Results(Stream):
             raise StopAsyncIteration
         name = self._under_way.popleft()
         try:
-            result = await process.get(name, "result")
+            result = await made(quick(Get, (name, _RESULT)))
         except ChildFailed as error:
             if not self._returns:
                 error.add_note(f"it had item {self._count} of a map, counted from 0")
@@ -127,7 +132,10 @@ class Results(Stream):
         self._count += 1
         item = next(self._items, _END) if self._items is not None else await self._take()
         if item is not _END:
-            await self._how.start(process, name, self._program, {"item": item})
+            # As `How.start` does it, of which nothing but the item is to be checked again.
+            values = ((_ITEM, slot_at("item", item)),)
+            gas, placement, limits = self._how
+            await made(quick(Put, (name, values, self._program, _WHOLE, True, gas, placement, limits, "replace")))
             self._under_way.append(name)
         return result
 

@@ -13,13 +13,12 @@ import random
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from hashlib import sha256
-from types import coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
 from pyrsistent import PMap
 
-from actors.calls import EVERYTHING, Call, Copied, Deleted, Drop, Get, Now, Put, Ret, Snapshot, Status
+from actors.calls import EVERYTHING, Copied, Deleted, Drop, Get, Now, Put, Ret, Snapshot, Status, made, quick
 from actors.envelope import Limits, check_limits
 from actors.errors import CallRefused, ProgramError
 from actors.guards import GUARDS
@@ -37,8 +36,6 @@ from actors.supervision import Supervision
 from actors.workspaces import Workspaces
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from actors.changes import Changes
     from actors.trap import Trap
 
@@ -48,16 +45,6 @@ _PLACEMENTS_TEXT: Final = '"loop", "worker" or "auto"'
 
 #: Every program that was defined and is still there, by module and qualified name; a redefinition wins.
 defined: Final[WeakValueDictionary[tuple[str, str], type[Process]]] = WeakValueDictionary()
-
-
-#: A named tuple made this way costs half of what its own constructor takes; PUT and GET are made all the time.
-_new: Final[Any] = tuple.__new__
-
-
-@coroutine
-def _call(call: Call) -> Generator[Call, Any, Any]:
-    """Hand a call to the kernel and return its answer: the one door between them."""
-    return (yield call)
 
 
 def _check_guards(cls: type[Process]) -> None:
@@ -201,7 +188,7 @@ class Process(Maps, Workspaces, Ordered, Supervision):
             raise CallRefused(f'put: new is {new!r}; it is True, or "replace"')
         copied = () if values is None else _copied(values)
         deleted = () if delete == () else _deleted(delete)
-        await _call(_new(Put, (child, copied, program, deleted, bool(start), gas, placement, limits, new)))
+        await made(quick(Put, (child, copied, program, deleted, bool(start), gas, placement, limits, new)))
 
     async def get(self, child: Name, *wanted: Key | Region) -> Any:
         """GET: copy out of a child. Waits until it is stopped.
@@ -218,8 +205,8 @@ class Process(Maps, Workspaces, Ordered, Supervision):
         """
         check_name(child)
         if len(wanted) == 1 and type(wanted[0]) is not Region:
-            return await _call(_new(Get, (child, (encode_key(wanted[0]),))))
-        return await _call(Get(child, tuple([one if type(one) is Region else encode_key(one) for one in wanted])))
+            return await made(quick(Get, (child, (encode_key(wanted[0]),))))
+        return await made(Get(child, tuple([one if type(one) is Region else encode_key(one) for one in wanted])))
 
     async def merge(self, child: Name, *, region: Region | Key = (), resolve: Resolve | None = None) -> Changes:
         """Fold a child's changes since its snapshot into this heap, by three-way merge. Waits until it is stopped.
@@ -249,13 +236,13 @@ class Process(Maps, Workspaces, Ordered, Supervision):
 
     async def ret(self) -> Changes:
         """RET in the middle: stop, and wait for the parent. Returns the `Changes` that the parent put meanwhile."""
-        changes: Changes = await _call(Ret())
+        changes: Changes = await made(Ret())
         return changes
 
     async def status(self, child: Name) -> Trap:
         """Tell why a child stopped, without raising. Waits until it is stopped. Raises NoSuchChild."""
         check_name(child)
-        trap: Trap = await _call(Status(child))
+        trap: Trap = await made(Status(child))
         return trap
 
     async def now(self) -> Any:
@@ -266,7 +253,7 @@ class Process(Maps, Workspaces, Ordered, Supervision):
         Raises:
             CallRefused: that block has no time.
         """
-        return await _call(Now())
+        return await made(Now())
 
     def charge(self, gas: int) -> None:
         """Take gas out of this process's meter, beside what its work costs; without a meter, nothing.
@@ -285,7 +272,7 @@ class Process(Maps, Workspaces, Ordered, Supervision):
     async def drop(self, child: Name) -> None:
         """End a child and its subtree at once, running or not; nothing of it stays. Raises NoSuchChild."""
         check_name(child)
-        await _call(Drop(child))
+        await made(Drop(child))
         if self._known_writers is not None:
             self._known_writers.under_way.pop(child, None)
 
@@ -320,7 +307,7 @@ class Root(Process):
         """
         if len(self.path):
             return await super().snapshot(data)
-        return await _call(Snapshot(to_slot(data), None if region is None else encode_key(region)))
+        return await made(Snapshot(to_slot(data), None if region is None else encode_key(region)))
 
 
 def check_program(program: object, *, root: bool = False) -> None:
