@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from contextvars import Context
 
+    from actors.hosting import Failure
     from actors.mail import Actor, Address
     from actors.quota import Quota
 
@@ -55,6 +56,7 @@ class Desk:
         "program",
         "queued",
         "record",
+        "refused",
         "reset",
         "sent",
         "singly",
@@ -99,6 +101,8 @@ class Desk:
         self.values: tuple[tuple[str, Any], ...] | None = None
         #: Whether its program is to be set at its next start.
         self.reset = False
+        #: How it failed on what it could not be given.
+        self.refused: Failure | None = None
 
         # --- hosted ---
         self.memory = _NO_MEMORY

@@ -14,7 +14,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.calls import Get, Put, made
-from actors.errors import ChildFailed, ProgramError
+from actors.errors import ChildFailed, LimitExceeded, ProgramError
+from actors.failures import name_of
 from actors.hosting import Failure
 from actors.keys import encode_key, path_text
 from actors.limits import MESSAGES_MAX
@@ -48,7 +49,10 @@ class Letter(NamedTuple):
 
 
 async def bring(office: Process, desk: Desk) -> None:
-    """Give an actor that is a process its mail, or the answer that it waits for, and start it."""
+    """Give an actor that is a process its mail, or the answer that it waits for, and start it.
+
+    Where it cannot be made, or that is more than it may have, it has failed on it.
+    """
     answer, desk.answer = desk.answer, None
     if answer is None:
         desk.give()
@@ -56,18 +60,29 @@ async def bring(office: Process, desk: Desk) -> None:
     if desk.values is None and not desk.office:
         program, desk.reset = desk.program if desk.reset else None, False
         put = Put(desk.address[-1], ((_IN, to_slot(answer)),), program, (), True, desk.program.gas)
-        await made(put)
+        try:
+            await made(put)
+        except LimitExceeded as error:
+            desk.refused, desk.reset = Failure(name_of(error)), program is not None
         return
     values = {**dict(desk.values or ()), IN: answer}
     if desk.office:
         values[OUT] = None
-    program, desk.reset, desk.values = desk.program if desk.reset else None, False, None
-    await office.put(desk.address[-1], values, program=program, start=True, gas=desk.program.gas)
+    program = desk.program if desk.reset else None
+    try:
+        await office.put(desk.address[-1], values, program=program, start=True, gas=desk.program.gas)
+    except LimitExceeded as error:
+        desk.refused = Failure(name_of(error))
+    else:
+        desk.reset, desk.values = False, None
 
 
 async def fetch(office: Process, desk: Desk) -> Letter | Failure:
     """Return the letter of an actor that is a process, once it has stopped; or that it failed."""
     name = desk.address[-1]
+    refused, desk.refused = desk.refused, None
+    if refused is not None:
+        return refused
     try:
         letter = await made(Get(name, (_OUT,)))
     except ChildFailed as failure:

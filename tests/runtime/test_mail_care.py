@@ -732,3 +732,39 @@ async def test_an_office_with_a_journal_closes_blocks_in_the_middle() -> None:
 
     data = await every_way(office(True, Log, block=block, journal=True), [{}, {}])
     assert (data[0], tuple(data[1])) == ("one", (1, 2))
+
+
+# --- an actor that cannot be made ---
+
+
+class Narrow(PostOffice):
+    """Has room for one child, and for short values alone."""
+
+    actors = (Log, Greedy)
+
+    async def run(self) -> None:
+        if "begun" not in self.heap:
+            self.heap["begun"] = True
+            for name in ("a", "b"):
+                self.spawn(Log, name, log=())
+        for name, text in self.heap["posts"]:
+            self.post((*self.path, name), text)
+        done = await self.deliver()
+        dead = tuple((letter.to[-1], len(letter.message), letter.why) for letter in self.dead_letters())
+        self.heap["seen"] = done.messages, dead, tuple([text for _, text in await self.look((*self.path, "a"), "log")])
+
+
+class Narrowing(Root):
+    async def run(self) -> Any:
+        limits = Limits(children=1, value_bytes=2_000)
+        await self.put("c", {"posts": self.heap["block", "posts"]}, program=Narrow, start=True, limits=limits)
+        return await self.get("c", "seen")
+
+
+async def test_an_actor_that_cannot_be_made_or_told_fails_on_that_message() -> None:
+    first = (("b", 1, "LimitExceeded"),)
+    blocks = [{"posts": (("a", "x"), ("b", "y"), ("a", "z"))}, {"posts": (("b", "again"), ("a", "w"))}]
+    assert await every_way(Narrowing, blocks) == [
+        (3, first, ("x", "z")),
+        (2, (*first, ("b", 5, "LimitExceeded")), ("x", "z", "w")),
+    ]
