@@ -92,8 +92,8 @@ class Changes:
             ]
         )
 
-    def machine_rebased(self, keys: Collection[bytes], regions: Collection[bytes], base: View) -> Changes:
-        """Return these changes as they are against another base, in a few places. O(what changed there), for trees.
+    def machine_rebased(self, keys: set[bytes], regions: Collection[bytes], base: View) -> Changes:
+        """Return these changes as they are against another base, in a few places. O(what changed there), mostly.
 
         Args:
             keys: keys, encoded, whose old values are to be those of the base.
@@ -114,8 +114,11 @@ class Changes:
             if not changed:
                 return self
             return Changes(None, before.update([(form, form_of(old(form))) for form in changed]), after)
+        written = self.machine_written
+        if written is not None and keys.isdisjoint(written.writes) and not _any_in(written.writes, regions):
+            return self
         slots = self.machine_slots()
-        other = {form for form, _, _ in slots if form in keys or any(map(form.startswith, regions))}
+        other = {form for form, _, _ in slots if form in keys or _any_in((form,), regions)}
         if not other:
             return self
         return Changes([(form, old(form) if form in other else was, now) for form, was, now in slots])
@@ -158,6 +161,10 @@ class Changes:
             for _, change in zip(range(8), self, strict=False)
         ]
         return f"<Changes {', '.join(shown)}{', …' if len(self) > 8 else ''}>"
+
+
+def _any_in(forms: Collection[bytes], regions: Collection[bytes]) -> bool:
+    return any(form.startswith(prefix) for prefix in regions for form in forms)
 
 
 def slot_of(cell: bytes | None) -> Slot:

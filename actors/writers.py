@@ -57,7 +57,7 @@ _JOINED_MAX: Final = 1_024
 class Workspace:
     """A child that has the heap of its parent as its own: how it was started, so that it can be run again."""
 
-    __slots__ = ("gas", "limits", "path", "program", "since", "starts", "values")
+    __slots__ = ("gas", "limits", "path", "program", "since", "starts", "told_keys", "told_regions", "values")
 
     def __init__(
         self, path: Path, program: type[Process], values: Mapping[Any, Any], gas: int | None, limits: Limits | None
@@ -66,6 +66,9 @@ class Workspace:
         self.program = program
         #: What it alone is told: frozen, for it is put there again at every start.
         self.values = _frozen(values)
+        #: Under which keys and prefixes that stands, encoded.
+        self.told_keys = {encode_key(key) for key, value in self.values.items() if type(value) is not View}
+        self.told_regions = {encode_key(key) for key, value in self.values.items() if type(value) is View}
         self.gas = gas
         self.limits = limits
         #: The heaps that it was started on: one, and another for every barrier.
@@ -81,9 +84,7 @@ class Workspace:
         """Return what it changed since its last start, against its parent's heap: what it was told was not there."""
         if not self.values:
             return found
-        forms = {encode_key(key): type(value) is View for key, value in self.values.items()}
-        keys = {form for form, region in forms.items() if not region}
-        return found.machine_rebased(keys, forms.keys() - keys, self.starts[-1])
+        return found.machine_rebased(self.told_keys, self.told_regions, self.starts[-1])
 
 
 def _frozen(values: Mapping[Any, Any]) -> dict[Any, Any]:
