@@ -64,7 +64,7 @@ async def test_hosted_mail_of_many_seeds_does_what_the_model_does() -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=2_000, deadline=None, suppress_health_check=_HOSTILE)
+@settings(max_examples=1_000, deadline=None, suppress_health_check=_HOSTILE)
 @given(inputs=blocks())
 def test_much_random_mail_does_what_the_model_does_whoever_is_hosted(runner: Any, inputs: Any) -> None:
     runner.run(check(inputs))
