@@ -87,6 +87,8 @@ class Now(NamedTuple):
 
 Call: TypeAlias = Put | Get | Ret | Snapshot | Status | Drop | Now
 
+#: What a process has for them, for people.
+METHODS: Final = ("put", "get", "merge", "ret", "status", "drop", "now", "snapshot")
 #: The types of system calls; whatever else a process yields is none.
 CALLS: Final = frozenset({Put, Get, Ret, Snapshot, Status, Drop, Now})
 

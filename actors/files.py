@@ -73,14 +73,12 @@ class Files:
                 desk.mail.append(item)
             else:
                 desk.more = True
-            if not desk.queued and desk.asked is None:
-                desk.queued = True
-                room.ready.append(desk)
+            if desk.asked is None:
+                room.queue(desk)
         for name in heap.keys((ROOM, "answer")):
             desk = room.find((*room.path, name))
             assert desk is not None
-            desk.queued = True
-            room.ready.append(desk)
+            room.queue(desk)
         self._owed = {*heap.keys((ROOM, "owed"))}
         room.own = [*heap.values((ROOM, "own"))]
         self._own = len(room.own)

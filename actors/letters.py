@@ -57,20 +57,15 @@ async def bring(office: Process, desk: Desk) -> None:
     if answer is None:
         desk.give()
         answer = tuple(chain.from_iterable(desk.given))
-    if desk.values is None and not desk.office:
-        program, desk.reset = desk.program if desk.reset else None, False
-        put = Put(desk.address[-1], ((_IN, to_slot(answer)),), program, (), True, desk.program.gas)
-        try:
-            await made(put)
-        except LimitExceeded as error:
-            desk.refused, desk.reset = Failure(name_of(error)), program is not None
-        return
-    values = {**dict(desk.values or ()), IN: answer}
-    if desk.office:
-        values[OUT] = None
-    program = desk.program if desk.reset else None
+    name, gas, program = desk.address[-1], desk.program.gas, desk.program if desk.reset else None
     try:
-        await office.put(desk.address[-1], values, program=program, start=True, gas=desk.program.gas)
+        if desk.values is None and not desk.office:
+            await made(Put(name, ((_IN, to_slot(answer)),), program, (), True, gas))
+        else:
+            values = {**dict(desk.values or ()), IN: answer}
+            if desk.office:
+                values[OUT] = None
+            await office.put(name, values, program=program, start=True, gas=gas)
     except LimitExceeded as error:
         desk.refused = Failure(name_of(error))
     else:

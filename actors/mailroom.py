@@ -145,9 +145,8 @@ class Mailroom:
                 desk.reset = False
             sent, desk.sent = desk.sent, []
             self._sort(desk, sent)
-            if desk.mail and not desk.queued and desk.asked is None and not desk.stops:
-                desk.queued = True
-                self.ready.append(desk)
+            if desk.mail and desk.asked is None and not desk.stops:
+                self.queue(desk)
         if self._stopped:
             await self._clear_away()
 
@@ -210,9 +209,10 @@ class Mailroom:
         if status == STOPS:
             self._stop(desk)
         elif desk.more:
-            self._queue(desk)
+            self.queue(desk)
 
-    def _queue(self, desk: Desk) -> None:
+    def queue(self, desk: Desk) -> None:
+        """Let an actor run in the next round."""
         if not desk.queued:
             desk.queued = True
             self.ready.append(desk)
@@ -244,7 +244,7 @@ class Mailroom:
         if desk.program.on_failure == "stop":
             self._stop(desk)
         elif desk.more:
-            self._queue(desk)
+            self.queue(desk)
 
     def _lament(self, desk: Desk) -> None:
         """Say what came to nothing in this round, and who failed."""
@@ -347,7 +347,7 @@ class Mailroom:
         else:
             desk.answer = (kind == ANSWER, message)
             desk.filed = False
-        self._queue(desk)
+        self.queue(desk)
         return desk
 
     def find(self, to: Address) -> Desk | None:

@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from pyrsistent import PMap
 
 from actors.errors import ChildFailed, ProgramError
-from actors.freezing import freeze
 from actors.heap import Heap
 from actors.keys import encode_key, path_text
-from actors.memory import form_of, named_error, same_slot, to_slot
+from actors.memory import form_of, same_slot, slot_at, to_slot, value_of
 from actors.merge import CONFLICTS_SHOWN_MAX, MergeConflict, Writer
 from actors.metered import MeteredHeap
 from actors.region import View
@@ -90,14 +89,7 @@ class Workspace:
 def _frozen(values: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return values as they are put: in the order of their keys where they come in that of their hashes."""
     items = sorted(values.items(), key=_first_form) if isinstance(values, PMap) else values.items()
-    return {key: value if type(value) is View else _frozen_at(key, value) for key, value in items}
-
-
-def _frozen_at(key: Key, value: Any) -> Any:
-    try:
-        return freeze(value)
-    except ProgramError as error:
-        raise named_error(key, error) from None
+    return {key: value if type(value) is View else value_of(slot_at(key, value)) for key, value in items}
 
 
 def _first_form(item: tuple[Key, Any]) -> bytes:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 #: How many calls deep a program may be, counted from its `run`.
 DEPTH_MAX: Final = 1000
@@ -47,14 +48,15 @@ def depth() -> int:
             return int(found[1]) - 1
     else:
         _setrecursionlimit(limit)
-    return _frames()
+    return frames_below(sys._getframe(1))
 
 
-def _frames() -> int:
+def frames_below(frame: FrameType) -> int:
+    """Return how many frames of Python lie below one."""
     frames = 0
-    frame = sys._getframe(2)
-    while frame.f_back is not None:
-        frame = frame.f_back
+    below = frame.f_back
+    while below is not None:
+        below = below.f_back
         frames += 1
     return frames
 

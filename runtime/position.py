@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import actors
+from actors.calls import METHODS
 from actors.errors import ForeignAwait
 from actors.keys import Path as ProcessPath
 from actors.keys import path_text
@@ -44,6 +45,6 @@ def foreign_await(path: ProcessPath, coroutine: Any, awaited: object) -> Foreign
     )
     return ForeignAwait(
         f"{path_text(path)} awaited {what}{f' at {position}' if position else ''}; a process awaits its own system calls "
-        "(put, get, merge, ret, status, drop, now, snapshot) and coroutines that do the same, nothing else: "
+        f"({', '.join(METHODS)}) and coroutines that do the same, nothing else: "
         "let the caller of advance() fetch it, and hand it in with the block's input"
     )

@@ -44,6 +44,8 @@ _OURS: Final = (KernelBug, ReplayDiverged, StoreError)
 
 
 _RETURNED: Final = Returned(None)
+#: No recursion limit.
+_UNSEEN: Final = -1
 
 
 class _Left(NamedTuple):
@@ -90,9 +92,8 @@ class Stepper:
         self.order = order
         #: For all processes that have set no context variable: nothing is in it.
         self._empty = Context()
-        #: In a run: the recursion limit from before it; 0: it was left alone.
-        self._limit = 0
-        self._deepened = False
+        #: In a run: the recursion limit from before it; 0: it is left alone; `_UNSEEN`: it is still to be seen to.
+        self._limit = _UNSEEN
         kernel.forget = forget
         install()
 
@@ -104,7 +105,7 @@ class Stepper:
         """
         left = _Left(steps)
         here.cell.filters = warnings.filters
-        self._deepened, self._limit = False, 0
+        self._limit = _UNSEEN
         try:
             with decimal_defaults:
                 while True:
@@ -118,7 +119,7 @@ class Stepper:
             self._empty = Context()
             raise
         finally:
-            if self._limit:
+            if self._limit > 0:
                 sys.setrecursionlimit(self._limit)
 
     def _perform(
@@ -140,8 +141,8 @@ class Stepper:
         agenda, order, empty = kernel.agenda, self.order if own is None else None, self._empty
         fence, found = here.cell, damage.found
         found.clear()
-        if not self._deepened:
-            self._deepened, self._limit = True, deepen()
+        if self._limit == _UNSEEN:
+            self._limit = deepen()
         if stepped is not None:
             effect = kernel.handle(stepped, event)
             if effect is None and (kernel.closed is not None or kernel.failed is not None):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import actors
+from actors.calls import METHODS
 from actors.errors import ForeignAwait, GuardRefused
 from runtime.guards.fence import here
 
@@ -93,7 +94,7 @@ def refuse_loop(call: str) -> None:
     caller = None if program is None else calling(program)
     if caller is not None:
         raise ForeignAwait(
-            f"{_told(caller, call)}: a process awaits its own system calls (put, get, merge, ret, status, drop, now, snapshot) "
+            f"{_told(caller, call)}: a process awaits its own system calls ({', '.join(METHODS)}) "
             "and coroutines that do the same, nothing else, and has no event loop: "
             "start children with put, and let the caller of advance() wait for the outside"
         )

@@ -15,6 +15,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from actors import Actor, PostOffice, Process, Root, Team, Transaction
+from actors.calls import METHODS
 from runtime.lint.rules import CHANGE_LOST, NOT_AWAITED
 from runtime.lint.scopes import DEFS
 
@@ -32,7 +33,7 @@ _GIVEN: Final[dict[str, type]] = {
     for module in ("actors", one.__module__)
 }
 #: Of a class that inherits from what another file has, these alone are taken for the system calls.
-_CALLS: Final = frozenset({"put", "get", "merge", "ret", "snapshot", "status", "drop", "now", "fork", "join"})
+_CALLS: Final = frozenset({*METHODS, "fork", "join"})
 #: Builtins that are given values.
 _OF_VALUES: Final = _builtins(
     "abs all any bool bytes dict divmod enumerate float frozenset int iter len list max min next pow range repr reversed "

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actors import codecs
 from actors.meter import GAS_MAX, Exhausted, Meter
-from runtime.interpreter import DEPTH_MAX, depth
+from runtime.interpreter import DEPTH_MAX, depth, frames_below
 from runtime.metering.rules import NEXT, TICKS
 
 if TYPE_CHECKING:
@@ -168,13 +168,9 @@ def _measure() -> None:
     """Measure how deep the stack is where `enter` was called."""
     if current_thread() is not main_thread():
         several_threads()
-    frames = 0
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
-        frame = frame.f_back
-        frames += 1
+    _state.frames = frames_below(sys._getframe(1))
     # `enter` is one call above, and as deep as the coroutine will be.
-    _state.frames, _state.top = frames, depth() - 1 + DEPTH_MAX
+    _state.top = depth() - 1 + DEPTH_MAX
 
 
 @contextmanager

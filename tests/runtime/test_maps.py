@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from map_programs import Journalist, Mapper, Nested, OnePiece, Piped, Square, Total
-from ways import every_way, make
+from ways import every_way, make, make_data
 
 import runtime
 from actors import (
@@ -32,10 +32,6 @@ async def test_results_come_in_the_order_of_the_items_whatever_the_window() -> N
         assert list(data) == SQUARES
     (data,) = await make_data(Mapper, {"count": 0, "window": 3})
     assert list(data) == []
-
-
-async def make_data(program: type[Root], *inputs: Any) -> list[Any]:
-    return [block.data for block in await make(program, list(inputs))]
 
 
 async def test_maps_in_maps_do_not_meet() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ways import make_data
 
 import runtime
 from actors import (
@@ -26,16 +27,10 @@ from actors import (
 LINES = Path(__file__).read_text().splitlines()
 
 
-async def data_of(root: type[Root], *inputs: Any, workers: int = 0) -> list[Any]:
-    """Return what each block of a root returns."""
-    async with runtime.Runtime(root, workers=workers) as rt:
-        return [(await rt.advance(one)).data for one in inputs or ({},)]
-
-
 async def failure_of(root: type[Root], workers: int = 0) -> str:
     """Return all that is told of a block that fails."""
     with pytest.raises(BlockFailed) as caught:
-        await data_of(root, workers=workers)
+        await make_data(root, workers=workers)
     return "".join(traceback.format_exception(caught.value))
 
 
@@ -92,7 +87,7 @@ async def test_what_a_member_is_told_is_what_it_was_at_the_fork() -> None:
                     array[0] = item
             return tuple(self.heap.values("before")), tuple(self.heap.values("behind"))
 
-    ((before, behind),) = await data_of(Lead)
+    ((before, behind),) = await make_data(Lead, workers=0)
     assert [list(items) for items, _ in before] == [[1], [1, 2]]
     assert [total for _, total in before] == [3, 4]
     assert before == behind
@@ -128,7 +123,7 @@ async def test_what_it_was_told_and_changed_is_merged_as_what_the_parent_had() -
             return await super().run()
 
     for host in (Host, Heavy):
-        ((changes, heap),) = await data_of(host)
+        ((changes, heap),) = await make_data(host, workers=0)
         assert list(changes) == ["('done', 'guest')", "n", "step"]
         kept = {key: value for key, value in heap.items() if key[0] != "bulk"}
         assert kept == {"n": 0, ("done", "guest"): True, ("box", "saw"): 1}
@@ -145,7 +140,7 @@ async def test_who_was_told_and_wrote_is_in_conflict_only_with_another_writer() 
             except MergeConflict as conflict:
                 return conflict.conflicts, str(conflict.writers[0][0])
 
-    assert await data_of(Host) == [((("n", 7, 2, 0),), "/")]
+    assert await make_data(Host, workers=0) == [((("n", 7, 2, 0),), "/")]
 
 
 class Touch(Process):
@@ -167,7 +162,7 @@ async def test_a_fork_destroys_no_child_that_is_there() -> None:
                 await self.join("w")
                 return tuple(self.heap.keys("done")), str(refused)
 
-    first, (done, refused) = await data_of(Master, {"n": 1}, {"n": 2})
+    first, (done, refused) = await make_data(Master, {"n": 1}, {"n": 2}, workers=0)
     assert first is None
     assert done == (1,)
     assert refused == "/w is there already; join or drop it first, or take another name"
@@ -181,7 +176,7 @@ async def test_put_may_insist_on_a_new_child() -> None:
                 await self.put("a", {"x": 2}, new=True)
             return await self.get("a", "x")
 
-    assert await data_of(Master) == [1]
+    assert await make_data(Master, workers=0) == [1]
 
 
 async def test_a_conflict_is_told_without_lines_where_a_child_has_the_name_that_its_writers_get() -> None:
@@ -200,7 +195,7 @@ async def test_a_conflict_is_told_without_lines_where_a_child_has_the_name_that_
                 writers = tuple(str(writer) for pair in conflict.writers for writer in pair)
                 return writers, await self.get("writer, again", "mine")
 
-    assert await data_of(Master) == [(("/team 1.0", "/team 1.1"), 1)]
+    assert await make_data(Master, workers=0) == [(("/team 1.0", "/team 1.1"), 1)]
 
 
 class Set(Transaction):
@@ -230,7 +225,7 @@ async def test_a_conflict_names_the_line_of_transact() -> None:
                 return conflict.writers[0][0].line
 
     expected = next(number for number, line in enumerate(LINES, 1) if line.endswith("# the writer"))
-    assert await data_of(Master) == [f"test_workspace_terms.py:{expected}"]
+    assert await make_data(Master, workers=0) == [f"test_workspace_terms.py:{expected}"]
 
 
 async def test_a_team_whose_member_was_dropped_or_joined_by_hand_drops_the_others_and_says_so() -> None:
@@ -252,7 +247,7 @@ async def test_a_team_whose_member_was_dropped_or_joined_by_hand_drops_the_other
                     raise ValueError("the real error")
             return tuple(told)
 
-    ((dropped, joined),) = await data_of(Master)
+    ((dropped, joined),) = await make_data(Master, workers=0)
     assert dropped == "team: its member 'team 1.1' was joined or dropped; leave both to the team"
     assert joined == dropped.replace("team 1.1", "team 2.1")
 
@@ -290,7 +285,7 @@ async def test_a_join_does_not_end_what_stands_in_the_middle() -> None:
             await self.join("w")
             return dict(self.heap.items())
 
-    assert await data_of(Master) == [{"a": 1, "b": 1}]
+    assert await make_data(Master, workers=0) == [{"a": 1, "b": 1}]
 
 
 async def test_a_team_begins_with_async_with() -> None:
@@ -300,7 +295,9 @@ async def test_a_team_begins_with_async_with() -> None:
                 await self.team().fork(Touch)
             return str(caught.value)
 
-    assert await data_of(Master) == ["team: it has not begun; begin it with `async with self.team() as team`"]
+    assert await make_data(Master, workers=0) == [
+        "team: it has not begun; begin it with `async with self.team() as team`"
+    ]
 
 
 async def test_what_is_no_program_or_no_mapping_is_named() -> None:
@@ -314,7 +311,7 @@ async def test_what_is_no_program_or_no_mapping_is_named() -> None:
             with pytest.raises(Exception, match=r"under the key 'k': .* of type builtins\.object cannot be a value"):
                 await self.fork("c", Touch, {"k": object()})
 
-    await data_of(Master)
+    await make_data(Master, workers=0)
 
 
 async def test_a_resolver_that_fails_names_the_key() -> None:
@@ -362,7 +359,7 @@ async def test_who_supervises_in_a_workspace_begins_anew() -> None:
                 await team.fork(Member)
             return tuple(self.heap.values("found"))
 
-    assert await data_of(Master) == [(("done", 1), ("done", 1))]
+    assert await make_data(Master, workers=0) == [(("done", 1), ("done", 1))]
 
 
 async def test_a_failed_get_of_a_region_is_told_as_well() -> None:

@@ -23,6 +23,11 @@ async def make(program: type[Root], inputs: list[Any], **how: Any) -> list[runti
     return made
 
 
+async def make_data(program: type[Root], *inputs: Any, **how: Any) -> list[Any]:
+    """Make the blocks, one without inputs if none are given, and verify them; return the data of each."""
+    return [block.data for block in await make(program, list(inputs) or [{}], **how)]
+
+
 async def every_way(program: type[Root], inputs: list[Any], placed: type[Any] | None = None) -> list[Any]:
     """Make the blocks in every way; return the data of each.
 
